@@ -1,0 +1,29 @@
+# Landmark shape descriptors by unsupervised registration (Bhalodia et al., MedIA 2021).
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    """Every experiment of `run` with its variants, the paper's figures, the summary."""
+    input:
+        [results_of(run) for run in RUNS if not is_study(run)],
+        paper_figures(),
+        "<results>/summary.csv",
+
+
+include: "rules/population.smk"
+include: "rules/training.smk"
+include: "rules/landmarks.smk"
+include: "rules/analysis.smk"
+include: "rules/figures.smk"
+include: "rules/targets.smk"

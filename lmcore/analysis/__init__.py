@@ -1,0 +1,1 @@
+"""Statistics on descriptors and labels, and how well images are registered."""

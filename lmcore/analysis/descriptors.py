@@ -1,0 +1,98 @@
+"""Shape descriptors: the coordinates of a subject's landmarks, beside what is known of it."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lmcore.errors import InputError
+from lmcore.points.landmarks import read_landmarks
+
+logger = logging.getLogger("lmcore")
+
+Path = str | os.PathLike
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Descriptors and labels of the N subjects that have a label, in the order of subjects.csv.
+
+    Attributes:
+        subjects: (N,) ids.
+        values: (N, M * d) normalised coordinates in [-1, 1], landmark-major.
+        classes: (N,) labels as text, at least two different ones.
+        splits: (N,) train, validation, test or held_out.
+    """
+
+    subjects: np.ndarray
+    values: np.ndarray
+    classes: np.ndarray
+    splits: np.ndarray
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in sorted order, which fixes their colours and numbers everywhere."""
+        return sorted(set(self.classes))
+
+
+def read_descriptors(landmarks: Path, subjects: Path, class_column: str) -> Descriptors:
+    """Join landmarks with their subjects' labels.
+
+    Subjects without a label are left out, which the log says.
+
+    Arguments:
+        landmarks: landmark table, such as landmarks/retained.csv.
+        subjects: the experiment's subjects.csv.
+        class_column: the column of subjects.csv that holds the class.
+    Raises:
+        InputError: when the two tables hold different subjects, the column does not exist, or
+            fewer than two classes are in it.
+    """
+    table = read_subjects(subjects)
+    points = read_landmarks(landmarks)
+    _refuse_strangers(table["subject"], points.subjects, subjects, landmarks)
+    if class_column not in table:
+        known = ", ".join(c for c in table if c not in ("subject", "image", "split"))
+        raise InputError(
+            f"{subjects}: no class column '{class_column}'; label columns are: {known or 'none'}"
+        )
+    labelled = table[table[class_column].str.strip() != ""]
+    if labelled[class_column].nunique() < 2:
+        raise InputError(
+            f"{subjects}: column '{class_column}' needs two classes or more, it has "
+            f"{', '.join(sorted(set(labelled[class_column]))) or 'none'}"
+        )
+    if len(labelled) < len(table):
+        logger.warning(
+            f"{len(table) - len(labelled)} of {len(table)} subjects have no '{class_column}' "
+            "and are left out"
+        )
+    row = {subject: number for number, subject in enumerate(points.subjects)}
+    order = [row[subject] for subject in labelled["subject"]]
+    return Descriptors(
+        subjects=labelled["subject"].to_numpy(dtype=object),
+        values=np.asarray(points.normalised)[order].reshape(len(order), -1),
+        classes=labelled[class_column].to_numpy(dtype=object),
+        splits=labelled["split"].to_numpy(dtype=object),
+    )
+
+
+def read_subjects(path: Path) -> pd.DataFrame:
+    """subjects.csv with every column as text; an empty cell is an empty string.
+
+    Text, since a class may be called 0, 1e5 or NA.
+    """
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _refuse_strangers(table: pd.Series, points: list[str], subjects: Path, landmarks: Path):
+    here, there = set(table), set(points)
+    for missing, file in ((here - there, landmarks), (there - here, subjects)):
+        if missing:
+            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise InputError(
+                f"{file}: no subject '{min(missing)}'{others}; {subjects} and {landmarks} must "
+                "come from the same run"
+            )

@@ -1,0 +1,171 @@
+"""What a configuration may say: checks with one clear sentence, and the merging of variants."""
+
+import difflib
+import re
+from collections.abc import Mapping
+
+from jsonschema import Draft202012Validator
+
+from lmcore.errors import InputError
+
+# Targets of the Snakefile and folders beside the experiments.
+RESERVED = {"all", "figures", "studies", "logs", "benchmarks"}
+_EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
+
+
+def check_configuration(config: Mapping, schema: Mapping) -> None:
+    """Refuse what the schema does not allow.
+
+    Raises:
+        InputError: for the first fault; it names the key by its path, and the nearest known one.
+    """
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
+    if errors:
+        raise InputError(_explain(errors[0]))
+
+
+def _explain(error) -> str:
+    while error.context:  # of several alternatives, the one the value looks most like
+        deeper = [e for e in error.context if e.path or e.validator == "additionalProperties"]
+        deeper = deeper or [e for e in error.context if _could_be(e)]
+        error = (deeper or error.context)[0]
+    key = ".".join(str(part) for part in error.absolute_path)
+    value = error.instance
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(name for name in value if name not in known)
+        nearest = difflib.get_close_matches(str(unknown), known, n=1, cutoff=0.5)
+        path = f"{key}.{unknown}" if key else unknown
+        hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+        return f"unknown key {path} in the configuration: {hint}"
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        mantissa, exponent = re.split("[eE]", value)
+        number = f"{mantissa.rstrip('.') if '.' not in mantissa[:-1] else mantissa}"
+        number = number if "." in number else f"{number}.0"
+        return (
+            f"{key} is the text '{value}': YAML reads a number only with a point, "
+            f"write {number}e{exponent}"
+        )
+    if error.validator == "enum":
+        allowed = [str(item) for item in error.validator_value if item is not None]
+        nearest = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f": did you mean {nearest[0]}?" if nearest else ""
+        return f"{key} is {value!r}, it can be {', '.join(allowed)}{hint}"
+    if error.validator == "type":
+        wanted = error.validator_value
+        wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
+        return f"{key or 'the configuration'} is {value!r}, it must be of type {wanted}"
+    return f"{key or 'the configuration'}: {error.message}"
+
+
+def _could_be(error) -> bool:
+    """Whether a value fails an alternative by more than its type."""
+    return error.validator != "type"
+
+
+def fill_defaults(value: object, schema: Mapping, root: Mapping | None = None) -> object:
+    """The value with the schema's defaults where a mapping lacks a key, at every depth.
+
+    `snakemake.utils.validate` fills defaults too, but breaks on a null or a number where the
+    schema also allows a mapping.
+    """
+    root = schema if root is None else root
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        schema = {**root["$defs"][name], **{k: v for k, v in schema.items() if k != "$ref"}}
+    for alternative in schema.get("anyOf", ()):
+        if isinstance(value, Mapping) and "properties" in alternative:
+            return fill_defaults(value, alternative, root)
+    if not isinstance(value, Mapping):
+        return value
+    known = schema.get("properties", {})
+    filled = dict(value)
+    for key, part in known.items():
+        if key not in filled and "default" in part:
+            filled[key] = part["default"]
+    others = schema.get("additionalProperties", False)
+    for key in filled:
+        part = known.get(key, others)
+        if part:
+            filled[key] = fill_defaults(filled[key], part, root)
+    return filled
+
+
+def merge(base: Mapping, override: Mapping) -> dict:
+    """`override` over `base`: mappings are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, value in override.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
+    """Every run of the experiments that are to be done, with its whole configuration.
+
+    Arguments:
+        config: checked, with its defaults.
+        schema: of the configuration; a merged variant has to obey it like any experiment.
+    Returns:
+        `EXPERIMENT` and `EXPERIMENT/variants/NAME` -> its configuration without `variants`.
+    Raises:
+        InputError: if an experiment to be done is not there.
+    """
+    runs = {}
+    for name in config["run"]:
+        if name not in config["experiments"]:
+            known = ", ".join(config["experiments"]) or "none"
+            raise InputError(f"run names the experiment {name}, but experiments has {known}")
+        if name in RESERVED:
+            raise InputError(f"an experiment cannot be named {name}: choose another name")
+        experiment = dict(config["experiments"][name])
+        variants = experiment.pop("variants", {})
+        runs[name] = experiment
+        for variant, override in variants.items():
+            override = {key: value for key, value in override.items() if key != "study"}
+            merged = merge(experiment, override)
+            try:
+                check_configuration({"run": [variant], "experiments": {variant: merged}}, schema)
+            except InputError as error:
+                raise InputError(f"{error} (variant {variant} of {name})") from None
+            filled = fill_defaults(merged, {"$ref": "#/$defs/experiment"}, schema)
+            runs[f"{name}/variants/{variant}"] = {k: v for k, v in filled.items() if k != "variants"}
+    return runs
+
+
+def check_run(name: str, run: Mapping) -> None:
+    """Refuse settings of a run that contradict each other.
+
+    Raises:
+        InputError: naming the keys.
+    """
+    population, model = run["population"], run["model"]
+    where = f"experiments.{name.replace('/', '.')}"
+    if not population["table"] and not population["simulate"]:
+        raise InputError(
+            f"{where}.population needs a table of subjects (table) or a simulated one (simulate)"
+        )
+    shares = population["split"]
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise InputError(
+            f"{where}.population.split: {shares} adds up to {sum(shares.values()):g}, not 1"
+        )
+    retain = run["redundancy"]["retain"]
+    if retain and retain > model["landmarks"]:
+        raise InputError(
+            f"{where}.redundancy.retain is {retain}, more than the {model['landmarks']} "
+            "of model.landmarks"
+        )
+    analyses = [key for key, value in run["analyses"].items() if value is not None]
+    if analyses and not population["class"]:
+        raise InputError(
+            f"{where}.analyses.{analyses[0]} needs population.class, the column with the class"
+        )
+    training = run["training"]
+    if training["validate_every"] > training["pairs"]:
+        raise InputError(
+            f"{where}.training.validate_every is {training['validate_every']}, "
+            f"more than training.pairs ({training['pairs']})"
+        )

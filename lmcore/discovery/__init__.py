@@ -1,0 +1,1 @@
+"""Discovering landmarks: encoder, objective, training, redundancy removal, inference."""

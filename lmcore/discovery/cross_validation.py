@@ -1,0 +1,77 @@
+"""Choosing lambda by cross-validation of the registration loss (Fig. 3, top right)."""
+
+import logging
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+
+from lmcore.discovery.settings import TrainingSettings
+from lmcore.discovery.trainer import Training, evaluate
+
+logger = logging.getLogger("lmcore")
+
+
+def split_folds(indices: list[int], folds: int, seed: int) -> list[list[int]]:
+    """Disjoint folds of nearly equal size, the same for every weight."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(indices), generator=generator).tolist()
+    return [sorted(indices[i] for i in order[fold::folds]) for fold in range(folds)]
+
+
+def cross_validate(
+    images: Callable[[list[int]], torch.Tensor],
+    shape: tuple[int, ...],
+    indices: list[int],
+    settings: TrainingSettings,
+    fold: int,
+    folds: int,
+    seed: int,
+    initial_landmarks: torch.Tensor | None,
+    what: str,
+) -> dict:
+    """Train without one fold of the training subjects, score on that fold.
+
+    The fold takes no part in stopping: training runs its full length and its last weights
+    are scored, so that the loss belongs to subjects the encoder never saw.
+
+    Arguments:
+        images: gives images for subject indices; shape: of an image.
+        indices: the training split.
+        settings: with the weight under trial.
+        fold, folds: which fold of how many is held out.
+        seed: of the folds and of the training, the same for every weight.
+        initial_landmarks: as in `Training`.
+        what: named in progress.
+    Returns:
+        weight, fold, registration_loss, condition_number.
+    """
+    parts = split_folds(indices, folds, seed)
+    held_out = parts[fold]
+    rest = sorted(index for k, part in enumerate(parts) if k != fold for index in part)
+    training = Training(images, shape, rest, [], settings, seed, initial_landmarks, what)
+    trained = training.run()
+    loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device())
+    return {
+        "weight": settings.regularization,
+        "fold": fold,
+        "registration_loss": loss,
+        "condition_number": kappa,
+    }
+
+
+def select_regularization(scores: pd.DataFrame) -> dict:
+    """The weight with the lowest mean loss over the folds; the larger one of equals.
+
+    Returns:
+        weight, registration_loss, at_grid_end: whether a wider grid might hold a better one.
+    """
+    means = scores.groupby("weight")["registration_loss"].mean().sort_index(ascending=False)
+    best = float(means.idxmin())
+    at_end = len(means) > 1 and best in (means.index.min(), means.index.max())
+    if at_end:
+        logger.info(
+            f"the best regularization {best:g} is at the end of its grid "
+            f"({means.index.min():g} to {means.index.max():g}): a wider grid may hold a better one"
+        )
+    return {"weight": best, "registration_loss": float(means[best]), "at_grid_end": at_end}

@@ -1,0 +1,189 @@
+"""The stages of a run that train: files in, files out."""
+
+import logging
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lmcore.discovery.checkpoint import load_encoder, save_encoder
+from lmcore.discovery.cross_validation import cross_validate
+from lmcore.discovery.pairs import Images, fixed_subset
+from lmcore.discovery.settings import TrainingSettings
+from lmcore.discovery.trainer import Training
+from lmcore.errors import InputError
+from lmcore.files import whole_file, write_csv
+from lmcore.points.landmarks import read_landmarks
+from lmcore.population.splits import splits_of
+from lmcore.population.store import Population
+from lmcore.timings import write_timings
+
+logger = logging.getLogger("lmcore")
+
+StrPath = str | os.PathLike
+VALIDATION_SUBJECTS = 12
+
+
+def train_encoder(
+    population_path: StrPath,
+    subjects_path: StrPath,
+    settings: TrainingSettings,
+    seed: int,
+    encoder_path: StrPath,
+    history_path: StrPath,
+    timings_path: StrPath,
+    checkpoint_path: StrPath,
+    digest: str,
+    initial_landmarks: StrPath | None = None,
+    what: str = "training",
+) -> None:
+    """Train on the training split, stop by the validation split, see nothing else.
+
+    Arguments:
+        population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
+        settings: with the chosen lambda.
+        seed: of weights and batches.
+        encoder_path, history_path, timings_path: what is written.
+        checkpoint_path: kept while training and removed at its end.
+        digest: of settings, code and population; a checkpoint of another one is not used.
+        initial_landmarks: landmark table whose mean the encoder starts from.
+        what: named in progress.
+    Raises:
+        InputError: with too few subjects, or where training breaks.
+    """
+    splits = splits_of(subjects_path)
+    with Population(population_path) as population:
+        train = indices_of(population, splits, "train", at_least=2)
+        validation = indices_of(population, splits, "validation", at_least=2)
+        validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
+        training = Training(
+            Images(population, train + validation),
+            population.shape,
+            train,
+            validation,
+            settings,
+            seed,
+            mean_landmarks(initial_landmarks) if initial_landmarks else None,
+            what,
+        )
+        trained = training.run(checkpoint_path, f"{digest} {population.digest}")
+        preprocessing = population.preprocessing
+    write_csv(history_path, pd.DataFrame(trained.history))
+    write_timings(
+        timings_path,
+        ("training_seconds", trained.seconds, "s", trained.pairs_here),
+        (
+            "training_pairs_per_second",
+            trained.pairs_here / max(trained.seconds, 1e-9),
+            "1/s",
+            trained.pairs_here,
+        ),
+        ("training_peak_memory", peak_megabytes(), "MB", 1),
+    )
+    save_encoder(
+        encoder_path,
+        trained.encoder,
+        kernel=settings.kernel,
+        preprocessing=preprocessing,
+        regularization=settings.regularization,
+        recipe=settings.recipe,
+        match=settings.match,
+        pairs=trained.pairs,
+    )
+    Path(checkpoint_path).unlink(missing_ok=True)
+
+
+def adopt_encoder(
+    pretrained: StrPath,
+    population_path: StrPath,
+    settings: Mapping,
+    encoder_path: StrPath,
+    history_path: StrPath,
+    timings_path: StrPath,
+) -> None:
+    """Take a trained encoder in place of training one, after checking that it fits.
+
+    Arguments:
+        pretrained: an `encoder.pt`.
+        population_path: the population it will be applied to, prepared as the encoder wants.
+        settings: the block `model` of the run.
+        encoder_path, history_path (empty but for its header), timings_path: what is written.
+    Raises:
+        InputError: if it is of another dimension, image size, kernel or landmark count.
+    """
+    encoder, content = load_encoder(pretrained)
+    with Population(population_path) as population:
+        if population.shape != encoder.shape:
+            raise InputError(
+                f"model.pretrained {pretrained} takes images of {encoder.shape}, "
+                f"the population has {population.shape}"
+            )
+    for key, value in (("landmarks", encoder.landmarks), ("kernel", content["kernel"])):
+        if settings[key] != value:
+            raise InputError(
+                f"model.pretrained {pretrained} was trained with {key} {value}: "
+                f"set model.{key} to it (now {settings[key]})"
+            )
+    with whole_file(encoder_path) as temporary:
+        shutil.copyfile(pretrained, temporary)
+    columns = ["epoch", "pairs", "train_loss", "validation_loss", "kappa", "failures"]
+    write_csv(history_path, pd.DataFrame(columns=columns))
+    write_timings(timings_path)
+    logger.info(f"{pretrained}: {encoder.landmarks} landmarks, not trained again")
+
+
+def cross_validate_regularization(
+    population_path: StrPath,
+    subjects_path: StrPath,
+    settings: TrainingSettings,
+    fold: int,
+    folds: int,
+    seed: int,
+    output: StrPath,
+    initial_landmarks: StrPath | None = None,
+    what: str = "cross-validation",
+) -> None:
+    """One weight, one fold: train on the other folds of the training split, write one row."""
+    splits = splits_of(subjects_path)
+    with Population(population_path) as population:
+        train = indices_of(population, splits, "train", at_least=2 * folds)
+        images = Images(population, train)
+        initial = mean_landmarks(initial_landmarks) if initial_landmarks else None
+        row = cross_validate(
+            images, population.shape, train, settings, fold, folds, seed, initial, what
+        )
+    write_csv(output, pd.DataFrame([row]))
+
+
+def indices_of(
+    population: Population, splits: Mapping[str, str], split: str, at_least: int
+) -> list[int]:
+    """Positions of a split's subjects in the population.
+
+    Raises:
+        InputError: if there are fewer than `at_least`.
+    """
+    found = [i for i, subject in enumerate(population.subjects) if splits[subject] == split]
+    if len(found) < at_least:
+        raise InputError(
+            f"split {split} has {len(found)} subjects, {at_least} are needed: "
+            "give more subjects or change population.split"
+        )
+    return found
+
+
+def mean_landmarks(path: StrPath) -> torch.Tensor:
+    """(M, d) mean of a landmark table in [-1, 1]: where an encoder may start."""
+    return torch.from_numpy(np.mean(read_landmarks(path).normalised, axis=0))
+
+
+def peak_megabytes() -> float:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

@@ -1,0 +1,256 @@
+"""Training a landmark encoder on pairs of images."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from lmcore.discovery.checkpoint import load_checkpoint, save_checkpoint
+from lmcore.discovery.encoder import LandmarkEncoder
+from lmcore.discovery.objective import Objective, Registrar, pair_mean
+from lmcore.discovery.pairs import Batches
+from lmcore.discovery.settings import TrainingSettings
+from lmcore.errors import InputError
+from lmcore.progress import Progress
+from lmcore.registration.similarity import SIMILARITIES
+
+logger = logging.getLogger("lmcore")
+
+LARGEST_GRADIENT = 1.0
+# Targets registered at a time where no gradient is kept.
+EVALUATION_TARGETS = 4
+
+
+@dataclass
+class Trained:
+    """The outcome of a training.
+
+    Attributes:
+        encoder: with the weights of the best validation (of the last step without validation).
+        history: one row a validation, as in `model/history.csv`.
+        pairs: pairs seen in all.
+        seconds: spent in training steps by this process.
+        pairs_here: pairs seen by this process; fewer than `pairs` after a resume.
+    """
+
+    encoder: LandmarkEncoder
+    history: list[dict] = field(default_factory=list)
+    pairs: int = 0
+    seconds: float = 0.0
+    pairs_here: int = 0
+
+
+class Training:
+    """One training: encoder, optimizer, batches and everything counted so far.
+
+    Arguments:
+        images: gives (B, C, *shape) for a list of subject indices.
+        shape: spatial shape of the images.
+        train: indices to train on.
+        validation: indices whose pairs, always the same, are the validation; may be empty.
+        settings: see `TrainingSettings`.
+        seed: of the initial weights and the order of the batches.
+        initial_landmarks: (M, d) where the untrained encoder puts its landmarks, or None:
+            random for the paper's recipe, evenly spread for the robust one.
+        what: named in progress and errors.
+    """
+
+    def __init__(
+        self,
+        images: Callable[[list[int]], torch.Tensor],
+        shape: tuple[int, ...],
+        train: list[int],
+        validation: list[int],
+        settings: TrainingSettings,
+        seed: int,
+        initial_landmarks: torch.Tensor | None = None,
+        what: str = "training",
+    ):
+        self.images, self.settings, self.what = images, settings, what
+        self.train_indices, self.validation = train, validation
+        self.device = settings.device()
+        self.encoder = initial_encoder(images, shape, train, settings, seed, initial_landmarks)
+        self.encoder.to(self.device)
+        self.objective = Objective(
+            Registrar(shape, settings.kernel, settings.grid_stride, self.device),
+            settings.match,
+            settings.regularization,
+            settings.recipe,
+            settings.landmarks,
+        )
+        self.optimizer = torch.optim.Adam(self.encoder.parameters(), lr=settings.learning_rate)
+        self.batches = Batches(train, settings.batch, seed)
+        self.pairs, self.steps, self.history = 0, 0, []
+        self.best, self.best_state = float("inf"), None
+        self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+
+    def step(self) -> None:
+        """One batch; a gradient that is not finite changes nothing and is counted."""
+        batch = self.images(next(self.batches)).to(self.device, non_blocking=True)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            landmarks = self.encoder(batch)
+        loss, _, kappa, failures = self.objective(batch, landmarks)
+        self.optimizer.zero_grad()
+        loss.backward()
+        parameters = list(self.encoder.parameters())
+        norm = torch.nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
+        finite = norm.isfinite() & loss.isfinite()
+        for parameter in parameters:  # without asking the GPU, which would wait for it
+            parameter.grad = torch.where(finite, parameter.grad, 0.0)
+        self.optimizer.step()
+        self.steps += 1
+        self.pairs += len(batch) * (len(batch) - 1)
+        row = [torch.where(finite, loss, 0.0), torch.where(finite, kappa, 0.0), failures, ~finite]
+        self.sums += torch.stack([value.detach().double() for value in row])
+
+    def validate(self) -> None:
+        """Add a row to the history, remember the best weights, stop where nothing can be learned.
+
+        Raises:
+            InputError: if most steps since the last validation had no finite gradient, or no
+                target a solvable spline.
+        """
+        loss, kappa, failures, skipped = self.sums.tolist()
+        steps = self.steps - self.history[-1]["steps"] if self.history else self.steps
+        self.sums.zero_()
+        targets = steps * self.batches.size
+        if skipped > steps / 2 or failures > targets / 2:
+            raise InputError(
+                f"{self.what} broke by step {self.steps}: {skipped:.0f} of {steps} steps had no "
+                f"finite gradient and {failures:.0f} of {targets} spline systems were singular, "
+                "since landmarks met: raise training.regularization or lower "
+                "training.learning_rate (the last good checkpoint is kept)"
+            )
+        solved = max(steps - skipped, 1)
+        row = {
+            "epoch": self.pairs / (len(self.train_indices) * (len(self.train_indices) - 1)),
+            "pairs": self.pairs,
+            "train_loss": loss / solved,
+            "validation_loss": float("nan"),
+            "kappa": kappa / solved,
+            "failures": int(failures + skipped),
+            "steps": self.steps,
+        }
+        if self.validation:
+            row["validation_loss"], _ = evaluate(
+                self.encoder, self.images(self.validation), self.settings, self.device
+            )
+            if row["validation_loss"] < self.best:
+                self.best = row["validation_loss"]
+                state = self.encoder.state_dict()
+                self.best_state = {name: value.clone() for name, value in state.items()}
+        self.history.append(row)
+
+    def stopped_early(self) -> bool:
+        """Whether the validation loss has not improved for `patience` validations."""
+        losses = [row["validation_loss"] for row in self.history]
+        patience = self.settings.patience
+        if not patience or len(losses) <= patience:
+            return False
+        return min(losses[-patience:]) > min(losses)
+
+    def run(self, checkpoint: str | os.PathLike | None = None, digest: str = "") -> Trained:
+        """Train to the end, from the checkpoint where there is a fitting one."""
+        if checkpoint and (state := load_checkpoint(checkpoint, digest)):
+            self.restore(state)
+            logger.info(f"{self.what}: goes on after {self.pairs:,} pairs")
+        progress = Progress(self.what, self.settings.pairs, "pairs")
+        progress.update(self.pairs)
+        begin, pairs_before = time.monotonic(), self.pairs
+        due = self.history[-1]["pairs"] if self.history else 0
+        while self.pairs < self.settings.pairs and not self.stopped_early():
+            self.step()
+            last = self.history[-1] if self.history else {}
+            shown = ("train_loss", "validation_loss", "kappa")
+            progress.update(
+                self.pairs, **{name.replace("_", " "): last[name] for name in shown if name in last}
+            )
+            if self.pairs - due >= self.settings.validate_every or (
+                self.pairs >= self.settings.pairs
+            ):
+                due = self.pairs
+                self.validate()
+                if checkpoint:
+                    save_checkpoint(checkpoint, digest, self.state())
+        seconds = time.monotonic() - begin
+        if self.best_state:
+            self.encoder.load_state_dict(self.best_state)
+        history = [{k: v for k, v in row.items() if k != "steps"} for row in self.history]
+        logger.info(f"{self.what}: done, {self.pairs:,} pairs, best validation {self.best:.4g}")
+        return Trained(self.encoder.eval(), history, self.pairs, seconds, self.pairs - pairs_before)
+
+    def state(self) -> dict:
+        """Everything a resumed training needs to end with the same bytes."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "batches": self.batches.state(),
+            "best": self.best,
+            "best_state": self.best_state,
+            "history": self.history,
+            "pairs": self.pairs,
+            "steps": self.steps,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from `state`."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.restore(state["batches"])
+        self.best, self.best_state = state["best"], state["best_state"]
+        self.history, self.pairs, self.steps = state["history"], state["pairs"], state["steps"]
+
+
+def initial_encoder(images, shape, train, settings, seed, initial_landmarks=None):
+    """An untrained encoder; intensities are standardised by some of the training images."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sample = images(train[:32])
+        encoder = LandmarkEncoder(
+            shape,
+            settings.landmarks,
+            settings.widths,
+            settings.hidden,
+            settings.stride,
+            sample.shape[1],
+        )
+        encoder.standardise_by(float(sample.mean()), float(sample.std()))
+        if initial_landmarks is None and settings.recipe == "paper":
+            raw = torch.rand(settings.landmarks, len(shape), dtype=torch.float64)
+            initial_landmarks = torch.tanh(2 * raw - 1)
+    if initial_landmarks is not None:
+        encoder.start_from(initial_landmarks)
+    return encoder
+
+
+@torch.no_grad()
+def evaluate(
+    encoder: LandmarkEncoder,
+    images: torch.Tensor,
+    settings: TrainingSettings,
+    device: torch.device,
+) -> tuple[float, float]:
+    """Match and condition number over all ordered pairs of some images, on the full grid.
+
+    Arguments:
+        images: (N, C, *shape), N > 1.
+    Returns:
+        mean match over pairs of two different images, mean kappa over targets.
+    """
+    images = images.to(device)
+    landmarks = encoder(images)
+    registrar = Registrar(images.shape[2:], settings.kernel, device=device)
+    match = SIMILARITIES[settings.match]
+    rows, failed, kappa = [], [], []
+    for begin in range(0, len(images), EVALUATION_TARGETS):
+        part = slice(begin, begin + EVALUATION_TARGETS)
+        found = registrar.register(images, landmarks, landmarks[part])
+        rows.append(match(images[part], found.registered))
+        failed.append(found.fitted.failed)
+        kappa.append(found.fitted.condition_number)
+    failed, kappa = torch.cat(failed), torch.cat(kappa)
+    solved = (~failed).sum().clamp_min(1)
+    return float(pair_mean(torch.cat(rows), failed)), float(kappa.sum() / solved)

@@ -1,0 +1,1 @@
+"""Figures: panels, and compositions of them. No torch here."""

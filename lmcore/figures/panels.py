@@ -1,0 +1,144 @@
+"""Panels that show images: each draws on the axes that it is given."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.image import AxesImage
+from matplotlib.patheffects import withStroke
+
+from lmcore.figures.style import TINY, landmark_colour
+from lmcore.points.geometry import normalised_to_index
+
+ROOM = 320.0  # square points of a panel for each landmark below which numbers would collide
+
+
+def show_image(axes: Axes, image: np.ndarray) -> AxesImage:
+    """An image (H, W) or (C, H, W) in grey, or in colour where C is 3; centres at whole numbers.
+
+    Grey values run from the 0.5th to the 99.5th percentile of this image.
+    """
+    image = np.asarray(image, dtype=float)
+    if image.ndim == 3:
+        image = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(axis=0)
+    low, high = np.percentile(image, [0.5, 99.5])
+    shown = np.clip((image - low) / max(high - low, 1e-12), 0, 1)
+    return _frame(axes, axes.imshow(shown, cmap="gray", vmin=0, vmax=1))
+
+
+def show_difference(axes: Axes, first: np.ndarray, second: np.ndarray, limit: float) -> AxesImage:
+    """|first - second|, both (H, W), from 0 to `limit`."""
+    difference = np.abs(np.asarray(first, dtype=float) - second)
+    return _frame(axes, axes.imshow(difference, cmap="magma", vmin=0, vmax=limit))
+
+
+def show_overlay(axes: Axes, target: np.ndarray, registered: np.ndarray) -> AxesImage:
+    """Registered image in red over the target in green, both (H, W); yellow where they agree."""
+    both = np.stack([registered, target]).astype(float)
+    low, high = np.percentile(both, [0.5, 99.5])
+    red, green = np.clip((both - low) / max(high - low, 1e-12), 0, 1)
+    return _frame(axes, axes.imshow(np.stack([red, green, np.zeros_like(red)], axis=-1)))
+
+
+def draw_landmarks(
+    axes: Axes,
+    points: np.ndarray,
+    numbers: Sequence[int],
+    shape: tuple[int, int],
+    extent: float = 150.0,
+) -> None:
+    """Numbered dots on an image, a landmark's colour the same everywhere.
+
+    Arguments:
+        points: (M, 2) normalised (x, y).
+        numbers: (M,) landmark numbers; written where the panel has room for them.
+        shape: (H, W) of the image.
+        extent: about how long the longer side of the panel is on paper, in points.
+    """
+    index = normalised_to_index(np.asarray(points, dtype=float), shape)
+    colours = [landmark_colour(number) for number in numbers]
+    dot = 12.0 if extent > 100 else 8.0
+    axes.scatter(
+        *index.T, s=dot, c=colours, edgecolors="white", linewidths=0.6, zorder=3, clip_on=False
+    )
+    size = np.array(shape[::-1]) * extent / max(shape)
+    if size.prod() < ROOM * len(numbers):
+        return
+    digits = np.array([len(str(number)) for number in numbers])
+    offsets = label_offsets(index * extent / max(shape), size, 3.8 + 1.4 * digits)
+    for number, position, offset, colour in zip(numbers, index, offsets, colours, strict=True):
+        text = axes.annotate(
+            str(number), position, offset * (1, -1), textcoords="offset points", fontsize=TINY,
+            ha="center", va="center", color="white", fontweight="bold", zorder=4,
+        )  # fmt: skip
+        text.set_path_effects([withStroke(linewidth=1.2, foreground=_darker(colour))])
+        text.set_in_layout(False)
+
+
+def draw_removed(axes: Axes, points: np.ndarray, shape: tuple[int, int]) -> None:
+    """Small rings for landmarks that redundancy removal dropped; (M, 2) normalised."""
+    index = normalised_to_index(np.asarray(points, dtype=float), shape)
+    axes.scatter(*index.T, s=5, facecolors="none", edgecolors="white", linewidths=0.6, zorder=2)
+
+
+def draw_deformation(axes: Axes, grid_points: np.ndarray, lines: int = 16) -> None:
+    """The target's grid as T lays it over the source.
+
+    Arguments:
+        grid_points: (H, W, 2) normalised source coordinates T(x) at every target pixel.
+        lines: how many grid lines along the longer side.
+    """
+    shape = grid_points.shape[:2]
+    index = normalised_to_index(grid_points.astype(float), shape)
+    step = max(max(shape) / lines, 1)
+    rows, columns = (_regular(size, step) for size in shape)
+    segments = [index[row] for row in rows] + [index[:, column] for column in columns]
+    axes.add_collection(
+        LineCollection(segments, colors="#56B4E9", linewidths=0.5, zorder=2), autolim=False
+    )
+
+
+def label_offsets(points: np.ndarray, size: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Where to write the number of each landmark so that few numbers overlap.
+
+    Each takes, in turn, the least crowded of 16 places around its dot.
+
+    Arguments:
+        points: (M, 2) dots, y down, in points of 1/72 inch.
+        size: (2,) width and height of the panel, same unit.
+        reach: (M,) from the dot to the middle of a number beside it; above and below it is 5.
+    Returns:
+        (M, 2) offsets from the dots, y down.
+    """
+    angles = np.arange(16) * np.pi / 8
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    taken, offsets = list(points), np.zeros_like(points)
+    for number, point in enumerate(points):
+        around = circle * (reach[number], 5.0)
+        places = point + around
+        others = np.array([other for k, other in enumerate(taken) if k != number]).reshape(-1, 2)
+        squared = ((places[:, None] - others[None]) ** 2).sum(axis=-1)
+        crowded = np.exp(-squared / 25).sum(axis=1)
+        outside = ((places < 2) | (places > size - 2)).any(axis=1)
+        best = int(np.argmin(np.round(crowded + 10.0 * outside, 6)))
+        offsets[number] = around[best]
+        taken.append(places[best])
+    return offsets
+
+
+def _regular(size: int, step: float) -> np.ndarray:
+    """Whole numbers about `step` apart, the first and last pixel among them."""
+    return np.unique(np.linspace(0, size - 1, max(round(size / step), 1) + 1).round().astype(int))
+
+
+def _frame(axes: Axes, shown: AxesImage) -> AxesImage:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return shown
+
+
+def _darker(colour: str) -> tuple[float, ...]:
+    return tuple(0.45 * int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))

@@ -1,0 +1,1 @@
+"""Points and what can be done with them: coordinates, tables, exports."""

@@ -1,0 +1,1 @@
+"""A population of images: its table, its files, its preprocessing, its splits, its store."""

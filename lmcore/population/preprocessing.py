@@ -1,0 +1,139 @@
+"""From an image as it was taken to one of the population's grid and intensities."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from lmcore.errors import InputError
+
+INTENSITIES = ("border", "percentile")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """All that is needed to prepare an image the model has never seen.
+
+    Attributes:
+        size: (H, W) of the population's grid.
+        intensity: how intensities are normalised, see `normalise_intensity`.
+    """
+
+    size: tuple[int, int]
+    intensity: str = "border"
+
+    def __post_init__(self):
+        if len(self.size) != 2 or any(type(n) is not int or n < 2 for n in self.size):
+            raise InputError(f"preprocess.size: {self.size} is not a height and a width in pixels")
+        if self.intensity not in INTENSITIES:
+            raise InputError(
+                f"preprocess.intensity: '{self.intensity}' is none of {', '.join(INTENSITIES)}"
+            )
+
+    def to_dict(self) -> dict:
+        """Plain types only, for JSON and for `torch.load(weights_only=True)`."""
+        return asdict(self) | {"size": list(self.size)}
+
+    @classmethod
+    def from_dict(cls, content: dict) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(size=tuple(content["size"]), intensity=content["intensity"])
+
+
+def prepare_image(array: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """Normalise an image's intensity and letterbox it into the population's grid.
+
+    The aspect ratio is kept up to rounding to whole pixels; what the image does not
+    cover has the value of its background. Shrinking averages, so nothing aliases.
+
+    Arguments:
+        array: (h, w) grey image, finite and not constant.
+        preprocessing: the population's.
+    Returns:
+        (1, H, W) float32 in [0, 1], and the (3, 3) affine from its pixels (x, y, 1) to the
+        original's; (0, 0) is the centre of the top left pixel in both.
+    """
+    values, background = normalise_intensity(array, preprocessing.intensity)
+    size = preprocessing.size
+    scale = min(size[0] / values.shape[0], size[1] / values.shape[1])
+    height, width = (
+        min(grid, max(1, round(n * scale))) for n, grid in zip(values.shape, size, strict=True)
+    )
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    # Pillow widens the bilinear kernel by the factor of shrinking
+    resized = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
+    image = np.full((1, *size), background, dtype=np.float32)
+    image[0, top : top + height, left : left + width] = resized
+    step_x, step_y = values.shape[1] / width, values.shape[0] / height
+    # The edges of the outer pixels coincide: centre u of the content lies at
+    # (u + 1/2) step - 1/2 of the original, on each axis with its own rounding
+    affine = np.array(
+        [
+            [step_x, 0.0, (step_x - 1) / 2 - step_x * left],
+            [0.0, step_y, (step_y - 1) / 2 - step_y * top],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    return np.clip(image, 0.0, 1.0), affine
+
+
+def normalise_intensity(array: np.ndarray, intensity: str) -> tuple[np.ndarray, float]:
+    """Bring an image's intensities to [0, 1], whatever its brightness and contrast.
+
+    - border: 1/2 + (I - background) / (2 scale), where the background is the median of
+      the outermost pixels and scale the 99th percentile of |I - background|. The
+      background is 1/2 in every image, brighter and darker things lie on either side.
+    - percentile: the 1st percentile becomes 0, the 99th becomes 1.
+
+    Values beyond are clipped. Where fewer than 1 % of the pixels differ from the rest,
+    the extremes take the percentiles' place.
+
+    Arguments:
+        array: (h, w), finite and not constant.
+        intensity: border or percentile.
+    Returns:
+        (h, w) float32 in [0, 1], and the background on the same scale.
+    """
+    array = np.asarray(array, dtype=np.float64)
+    background = np.median(_border(array))
+    if intensity == "border":
+        deviation = np.abs(array - background)
+        scale = np.percentile(deviation, 99) or deviation.max()
+        low, high = background - scale, background + scale
+    else:
+        low, high = np.percentile(array, [1, 99])
+        if low == high:
+            low, high = array.min(), array.max()
+    values = np.clip((array - low) / (high - low), 0, 1).astype(np.float32)
+    return values, float(np.clip((background - low) / (high - low), 0, 1))
+
+
+def automatic_size(
+    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 32
+) -> tuple[int, int]:
+    """A grid for a population, of the median aspect ratio of its images.
+
+    Arguments:
+        shapes: (h, w) of each original image.
+        longest: length of the longer side, in pixels.
+        multiple: the shorter side is rounded to a multiple of this: the encoder halves
+            the image four times.
+        least: the least length of the shorter side.
+    Returns:
+        (H, W).
+    """
+    # The median of logarithms, so that turning every image turns the grid
+    ratio = math.exp(np.median([math.log(h / w) for h, w in shapes]))
+    shorter = longest * min(ratio, 1 / ratio)
+    shorter = max(least, multiple * math.floor(shorter / multiple + 0.5))
+    return (longest, shorter) if ratio >= 1 else (shorter, longest)
+
+
+def _border(array: np.ndarray) -> np.ndarray:
+    """The outermost pixels, each once."""
+    inside = np.zeros(array.shape, dtype=bool)
+    inside[1:-1, 1:-1] = True
+    return array[~inside]

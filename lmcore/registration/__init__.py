@@ -1,0 +1,1 @@
+"""Spline registration: tensors in, tensors out, no files."""

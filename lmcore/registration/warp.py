@@ -1,0 +1,79 @@
+"""Sampling source images where the spline says: `registered(x) = source(T(x))`."""
+
+import torch
+import torch.nn.functional as F
+
+from lmcore.registration import spline
+
+
+def upsample(transform: torch.Tensor, coarse: tuple[int, ...], shape: tuple[int, ...]):
+    """(B, S, *shape, d): T on the full grid from (B, S, d, P) on a control grid of shape `coarse`.
+
+    Linear interpolation with the outer points kept (`align_corners=True`); with
+    `coarse == shape` only the order of the axes changes.
+    """
+    targets, sources, dimension, _ = transform.shape
+    field = transform.reshape(targets * sources, dimension, *coarse)
+    if tuple(coarse) != tuple(shape):
+        mode = "bilinear" if dimension == 2 else "trilinear"
+        field = F.interpolate(field, size=tuple(shape), mode=mode, align_corners=True)
+    return field.movedim(1, -1).reshape(targets, sources, *shape, dimension)
+
+
+def sample(images: torch.Tensor, points: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
+    """Linear interpolation of images at points; outside, the nearest border value.
+
+    Arguments:
+        images: (S, C, *spatial).
+        points: (B, S, *grid, d), source coordinates in [-1, 1] for each target and source;
+            `grid` has d axes.
+    Returns:
+        (B, S, C, *grid)
+    """
+    targets, sources, *grid, dimension = points.shape
+    # One call per source holds all its targets one after the other along the first grid axis,
+    # so that no image is copied for a pair.
+    stacked = points.transpose(0, 1).reshape(sources, targets * grid[0], *grid[1:], dimension)
+    values = F.grid_sample(
+        images, stacked.to(images.dtype), mode=mode, padding_mode="border", align_corners=True
+    )
+    values = values.reshape(sources, images.shape[1], targets, *grid)
+    return values.permute(2, 0, 1, *range(3, values.dim()))
+
+
+def register(
+    basis: torch.Tensor,
+    coarse: tuple[int, ...],
+    source_landmarks: torch.Tensor,
+    images: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Register S sources to B targets, all pairs.
+
+    Arguments:
+        basis: (B, P, M) cardinal basis of the targets on the control grid `coarse`.
+        source_landmarks: (S, M, d), corners included.
+        images: (S, C, *spatial) sources.
+    Returns:
+        registered (B, S, C, *spatial), and the source coordinates (B, S, *spatial, d).
+    """
+    points = upsample(spline.transform(basis, source_landmarks), coarse, tuple(images.shape[2:]))
+    return sample(images, points), points
+
+
+def folded_share(points: torch.Tensor) -> torch.Tensor:
+    """(...,) share of grid cells on which T turns the image over (Jacobian determinant <= 0).
+
+    Arguments:
+        points: (..., *spatial, d) source coordinates on the full grid; forward differences.
+    """
+    dimension = points.shape[-1]
+    spatial = range(points.dim() - 1 - dimension, points.dim() - 1)
+    inner = [slice(None, -1)] * dimension
+    columns = []
+    for axis in reversed(spatial):  # x first, so that the identity has a positive determinant
+        difference = points.diff(dim=axis)
+        index = [slice(None)] * (points.dim() - 1 - dimension) + list(inner)
+        index[axis] = slice(None)
+        columns.append(difference[tuple(index)])
+    determinant = torch.linalg.det(torch.stack(columns, dim=-1))
+    return (determinant <= 0).float().mean(dim=tuple(spatial))

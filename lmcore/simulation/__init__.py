@@ -1,0 +1,1 @@
+"""Simulated populations with known truth, one module each."""

@@ -1,0 +1,151 @@
+"""Statistics on the landmarks, and the tables of all numbers."""
+
+
+rule evaluate_registration:
+    """Loss before and after registration over the pairs of test subjects, on the full grid."""
+    input:
+        population=population_of,
+        subjects=subjects_of,
+        all="<results>/{run}/landmarks/all.csv",
+        retained="<results>/{run}/landmarks/retained.csv",
+    output:
+        table=ensure("<results>/{run}/analysis/registration.csv", non_empty=True),
+        numbers=ensure("<results>/{run}/analysis/registration.numbers.csv", non_empty=True),
+        examples=ensure("<results>/{run}/analysis/examples.h5", non_empty=True),
+    log:
+        "<logs>/{run}/evaluate_registration.log",
+    benchmark:
+        "<benchmarks>/{run}/evaluate_registration.jsonl"
+    conda:
+        "../envs/train.yaml"
+    threads: setting("training/threads")
+    resources:
+        mem="8GB",
+        runtime="2h",
+    params:
+        kernel=setting("model/kernel"),
+        threads=setting("training/threads"),
+        seed=seed_of("registration"),
+        code=code("evaluate_registration"),
+    message:
+        "Registering the test subjects of {wildcards.run}"
+    script:
+        "../workflow_scripts/evaluate_registration.py"
+
+
+rule cluster_subjects:
+    """Spectral clustering of the landmarks against the class."""
+    input:
+        subjects=subjects_of,
+        landmarks="<results>/{run}/landmarks/retained.csv",
+    output:
+        table=report(
+            ensure("<results>/{run}/analysis/clustering.csv", non_empty=True),
+            caption="../report/clustering.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+        numbers=ensure("<results>/{run}/analysis/clustering.numbers.csv", non_empty=True),
+    log:
+        "<logs>/{run}/cluster_subjects.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        class_column=setting("population/class"),
+        settings=setting("analyses/clustering"),
+        seed=seed_of("clustering"),
+        code=code("cluster_subjects"),
+    message:
+        "Clustering the subjects of {wildcards.run}"
+    script:
+        "../workflow_scripts/cluster_subjects.py"
+
+
+rule classify_subjects:
+    """A perceptron from landmarks to class: on the test split, and cross-validated."""
+    input:
+        subjects=subjects_of,
+        landmarks="<results>/{run}/landmarks/retained.csv",
+        truth=truth_of,
+    output:
+        table=report(
+            ensure("<results>/{run}/analysis/classification.csv", non_empty=True),
+            caption="../report/classification.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+        numbers=ensure("<results>/{run}/analysis/classification.numbers.csv", non_empty=True),
+    log:
+        "<logs>/{run}/classify_subjects.log",
+    benchmark:
+        "<benchmarks>/{run}/classify_subjects.jsonl"
+    conda:
+        "../envs/core.yaml"
+    params:
+        population=setting("population/simulate"),
+        class_column=setting("population/class"),
+        settings=setting("analyses/classification"),
+        seed=seed_of("classification"),
+        code=code("classify_subjects"),
+    message:
+        "Classifying the subjects of {wildcards.run}"
+    script:
+        "../workflow_scripts/classify_subjects.py"
+
+
+rule tabulate_numbers:
+    """All numbers of a run beside the paper's; times apart from what never changes."""
+    input:
+        numbers=numbers_of,
+        timings=timings_of,
+        regularization=regularization_of,
+        paper_values=BASE / "config/paper_values.csv",
+    output:
+        numbers=report(
+            ensure("<results>/{run}/numbers.csv", non_empty=True),
+            caption="../report/numbers.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+        timings=report(
+            ensure("<results>/{run}/timings.csv", non_empty=True),
+            caption="../report/timings.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+    log:
+        "<logs>/{run}/tabulate_numbers.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        experiment=lambda wildcards: experiment_of(wildcards.run),
+        code=code("tabulate_numbers"),
+    message:
+        "Collecting the numbers of {wildcards.run}"
+    script:
+        "../workflow_scripts/tabulate_numbers.py"
+
+
+rule summarize_runs:
+    """One table of all runs, with the population each number came from."""
+    input:
+        numbers=[f"<results>/{run}/numbers.csv" for run in RUNS if not is_study(run)],
+    output:
+        csv=report(
+            ensure("<results>/summary.csv", non_empty=True),
+            caption="../report/summary.rst",
+            category="Summary",
+        ),
+        md=ensure("<results>/summary.md", non_empty=True),
+    log:
+        "<logs>/summarize_runs.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        runs=[run for run in RUNS if not is_study(run)],
+        origins=[origin_of(run) for run in RUNS if not is_study(run)],
+        code=code("summarize_runs"),
+    message:
+        "Summarizing all runs"
+    script:
+        "../workflow_scripts/summarize_runs.py"

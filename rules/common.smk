@@ -1,0 +1,226 @@
+"""Functions for the rules: configuration, paths, code digests. No rule lives here."""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from lmcore.configuration import check_configuration, check_run, expand_runs, fill_defaults
+from lmcore.digest import source_digest
+from lmcore.errors import InputError
+from lmcore.population.table import check_classes, read_subjects
+from lmcore.seeds import derive_seed
+
+BASE = Path(workflow.basedir)
+
+
+def load_runs(config):
+    """Check the configuration and every user's table, and expand experiments into runs."""
+    schema = yaml.safe_load((BASE / "schemas/config.schema.yaml").read_text())
+    check_configuration(config, schema)
+    config.update(fill_defaults(config, schema))
+    runs = expand_runs(config, schema)
+    for name, run in runs.items():
+        check_run(name, run)
+    tables = {name: read_table(runs[name]) for name in config["run"]}
+    return runs, tables
+
+
+def read_table(run):
+    """The subjects of a user's table, checked; None for a simulated population."""
+    population, analyses = run["population"], run["analyses"]
+    if not population["table"]:
+        return None
+    subjects = read_subjects(population["table"], population["root"], population["class"])
+    for path in (run["model"]["pretrained"], run["model"]["initial_landmarks"]):
+        if path and not Path(path).is_file():
+            raise InputError(f"{path}, named in the block model, does not exist")
+    folds = analyses["classification"] and analyses["classification"]["folds"]
+    if folds:
+        check_classes(subjects, population["class"], folds)
+    return subjects
+
+
+try:
+    RUNS, TABLES = load_runs(config)
+except InputError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def experiment_of(run):
+    return run.split("/")[0]
+
+
+def is_study(run):
+    """Whether only the target `studies` builds this run."""
+    experiment, *variant = run.split("/variants/")
+    return bool(variant) and config["experiments"][experiment]["variants"][variant[0]].get(
+        "study", False
+    )
+
+
+def setting(path):
+    """A function of the wildcards that looks up `block/key` in the run's configuration."""
+
+    def look_up(wildcards):
+        value = RUNS[run_of(wildcards)]
+        for key in path.split("/"):
+            value = value[key]
+        return value
+
+    return look_up
+
+
+def run_of(wildcards):
+    return wildcards.get("run", wildcards.get("experiment"))
+
+
+def seed_of(stage):
+    """A function of the wildcards: the stage's seed, shared by an experiment's variants."""
+    return lambda wildcards: derive_seed(
+        config["seed"], experiment_of(run_of(wildcards)), stage, *variant_seed(wildcards, stage)
+    )
+
+
+def variant_seed(wildcards, stage):
+    return [RUNS[run_of(wildcards)]["training"]["seed"]] if stage == "training" else []
+
+
+def code(script, *modules):
+    """Digest of a rule's script and of all it imports from lmcore; see lmcore/digest.py."""
+    return source_digest(BASE / "workflow_scripts" / f"{script}.py", *modules)
+
+
+def population_of(wildcards):
+    return f"<results>/{experiment_of(run_of(wildcards))}/population.h5"
+
+
+def subjects_of(wildcards):
+    return f"<results>/{experiment_of(run_of(wildcards))}/subjects.csv"
+
+
+def is_simulated(run):
+    return TABLES[experiment_of(run)] is None
+
+
+def origin_of(run):
+    """Where a run's images come from, in words, for figures and tables."""
+    population = RUNS[run]["population"]
+    if is_simulated(run):
+        return f"simulated population ({population['simulate']})"
+    return f"table {Path(population['table']).parent.name}/{Path(population['table']).name}"
+
+
+def table_of(wildcards):
+    """The table that preprocessing reads: a user's, or the simulated population's."""
+    if is_simulated(wildcards.experiment):
+        return f"<results>/{wildcards.experiment}/simulated/subjects.csv"
+    return RUNS[wildcards.experiment]["population"]["table"]
+
+
+def images_of(wildcards):
+    """Every image of the table, so that an edited image is prepared again."""
+    if is_simulated(wildcards.experiment):
+        return [f"<results>/{wildcards.experiment}/simulated/images"]
+    return sorted({str(path) for subject in TABLES[wildcards.experiment] for path in subject.files})
+
+
+def truth_of(wildcards):
+    """The generating parameters of a simulated population; for evaluations alone."""
+    if is_simulated(wildcards.run):
+        return f"<results>/{experiment_of(wildcards.run)}/truth.csv"
+    return []
+
+
+def optional(path):
+    """A function of the wildcards: the file that a setting names, or nothing."""
+    look_up = setting(path)
+    return lambda wildcards: look_up(wildcards) or []
+
+
+def grid_of(run):
+    """The block of lambda's cross-validation, or None where lambda is given."""
+    regularization = RUNS[run]["training"]["regularization"]
+    return regularization if isinstance(regularization, dict) else None
+
+
+def regularization_of(wildcards):
+    grid = grid_of(wildcards.run) and not RUNS[wildcards.run]["model"]["pretrained"]
+    return f"<results>/{wildcards.run}/regularization.json" if grid else []
+
+
+def folds_of(wildcards):
+    grid = grid_of(wildcards.run)
+    return expand(
+        "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv",
+        run=wildcards.run,
+        weight=range(len(grid["weights"])),
+        fold=range(grid["folds"]),
+    )
+
+
+def trial_settings(wildcards):
+    """The block `training` with one weight of the grid and the trials' own length."""
+    training = RUNS[wildcards.run]["training"]
+    grid = training["regularization"]
+    return training | {
+        "regularization": grid["weights"][int(wildcards.weight)],
+        "pairs": grid["pairs"],
+        "validate_every": grid["pairs"],
+    }
+
+
+def analyses_of(run):
+    """The analyses a run asks for, and those every run has."""
+    asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
+    return ["registration", *asked]
+
+
+def numbers_of(wildcards):
+    return expand(
+        "<results>/{run}/analysis/{key}.numbers.csv",
+        run=wildcards.run,
+        key=analyses_of(wildcards.run),
+    )
+
+
+def timings_of(wildcards):
+    return expand("<results>/{run}/{part}/timings.csv", run=wildcards.run, part=TIMED)
+
+
+TIMED = ["model", "landmarks"]
+FIGURES = ["training", "landmarks", "registration", "importance"]
+
+
+def figures_of(run):
+    names = FIGURES + [key for key in analyses_of(run) if key in ("clustering", "classification")]
+    if grid_of(run) and not RUNS[run]["model"]["pretrained"]:
+        names.append("regularization")
+    if run == experiment_of(run):
+        names = ["population", *names]
+    return expand("<results>/{run}/figures/{name}.png", run=run, name=names)
+
+
+def results_of(run):
+    """Everything that is made for one run."""
+    return [
+        f"<results>/{run}/numbers.csv",
+        f"<results>/{run}/timings.csv",
+        f"<results>/{run}/exports/landmarks.csv",
+        *figures_of(run),
+    ]
+
+
+def paper_figures():
+    """The figures of the paper that the experiments of this configuration can make."""
+    numbers = {2: "diatoms/variants/unregularized", 3: "diatoms"}
+    made = [number for number, run in numbers.items() if run in RUNS]
+    return expand("<results>/figures/figure_{number}.png", number=made)
+
+
+wildcard_constraints:
+    experiment="|".join(config["run"]),
+    run="|".join(sorted(RUNS, key=len, reverse=True)),
+    weight=r"\d+",
+    fold=r"\d+",

@@ -1,0 +1,270 @@
+"""Figures of every run, and the paper's figures."""
+
+
+rule plot_population:
+    """What preprocessing made of the images."""
+    input:
+        population=population_of,
+        subjects=subjects_of,
+    output:
+        png=report(
+            ensure("<results>/{experiment}/figures/population.png", non_empty=True),
+            caption="../report/population.rst",
+            category="{experiment}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{experiment}/figures/population.pdf", non_empty=True),
+    log:
+        "<logs>/{experiment}/plot_population.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        class_column=setting("population/class"),
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_population"),
+    message:
+        "Plotting the population of {wildcards.experiment}"
+    script:
+        "../workflow_scripts/plot_population.py"
+
+
+rule plot_training:
+    """Losses and condition number over the training."""
+    input:
+        history="<results>/{run}/model/history.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/training.png", non_empty=True),
+            caption="../report/training.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/training.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_training.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_training"),
+    message:
+        "Plotting the training of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_training.py"
+
+
+rule plot_landmarks:
+    """The retained landmarks on test subjects."""
+    input:
+        population=population_of,
+        subjects=subjects_of,
+        landmarks="<results>/{run}/landmarks/retained.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/landmarks.png", non_empty=True),
+            caption="../report/landmarks.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/landmarks.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_landmarks.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        class_column=setting("population/class"),
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_landmarks"),
+    message:
+        "Plotting the landmarks of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_landmarks.py"
+
+
+rule plot_registration:
+    """Some registrations of test subjects."""
+    input:
+        examples="<results>/{run}/analysis/examples.h5",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/registration.png", non_empty=True),
+            caption="../report/registration.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/registration.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_registration.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_registration"),
+    message:
+        "Plotting the registration of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_registration.py"
+
+
+rule plot_importance:
+    """What the registration loses with each landmark."""
+    input:
+        importance="<results>/{run}/landmarks/importance.csv",
+        retained="<results>/{run}/landmarks/retained.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/importance.png", non_empty=True),
+            caption="../report/importance.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/importance.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_importance.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_importance"),
+    message:
+        "Plotting the importance of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_importance.py"
+
+
+rule plot_regularization:
+    """Registration loss against lambda."""
+    input:
+        regularization="<results>/{run}/regularization.csv",
+        choice="<results>/{run}/regularization.json",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/regularization.png", non_empty=True),
+            caption="../report/regularization.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/regularization.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_regularization.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_regularization"),
+    message:
+        "Plotting the regularization of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_regularization.py"
+
+
+rule plot_clustering:
+    """Classes and clusters on two principal components."""
+    input:
+        clustering="<results>/{run}/analysis/clustering.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/clustering.png", non_empty=True),
+            caption="../report/clustering.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/clustering.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_clustering.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_clustering"),
+    message:
+        "Plotting the clustering of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_clustering.py"
+
+
+rule plot_classification:
+    """Which class is taken for which."""
+    input:
+        classification="<results>/{run}/analysis/classification.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/classification.png", non_empty=True),
+            caption="../report/classification.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/classification.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_classification.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_classification"),
+    message:
+        "Plotting the classification of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_classification.py"
+
+
+rule plot_figure_2:
+    """Fig. 2: what regularization and redundancy removal do."""
+    input:
+        population="<results>/diatoms/population.h5",
+        subjects="<results>/diatoms/subjects.csv",
+        unregularized="<results>/diatoms/variants/unregularized/landmarks/all.csv",
+        regularized="<results>/diatoms/landmarks/all.csv",
+        retained="<results>/diatoms/landmarks/retained.csv",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_2.png", non_empty=True),
+            caption="../report/figure_2.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_2.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_2.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        class_column=lambda wildcards: RUNS["diatoms"]["population"]["class"],
+        origin=lambda wildcards: origin_of("diatoms"),
+        code=code("plot_figure_2"),
+    message:
+        "Plotting figure 2"
+    script:
+        "../workflow_scripts/plot_figure_2.py"
+
+
+rule plot_figure_3:
+    """Fig. 3: landmarks, lambda, classes and clusters of the diatoms."""
+    input:
+        population="<results>/diatoms/population.h5",
+        subjects="<results>/diatoms/subjects.csv",
+        landmarks="<results>/diatoms/landmarks/retained.csv",
+        regularization="<results>/diatoms/regularization.csv",
+        choice="<results>/diatoms/regularization.json",
+        clustering="<results>/diatoms/analysis/clustering.csv",
+        clustering_numbers="<results>/diatoms/analysis/clustering.numbers.csv",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_3.png", non_empty=True),
+            caption="../report/figure_3.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_3.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_3.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        class_column=lambda wildcards: RUNS["diatoms"]["population"]["class"],
+        origin=lambda wildcards: origin_of("diatoms"),
+        code=code("plot_figure_3"),
+    message:
+        "Plotting figure 3"
+    script:
+        "../workflow_scripts/plot_figure_3.py"

@@ -1,0 +1,62 @@
+"""From nothing, or from a user's table, to population.h5."""
+
+
+rule simulate_population:
+    """A folder exactly like a user's, and the truth beside it."""
+    output:
+        table=ensure("<results>/{experiment}/simulated/subjects.csv", non_empty=True),
+        images=directory("<results>/{experiment}/simulated/images"),
+        truth=ensure("<results>/{experiment}/truth.csv", non_empty=True),
+    log:
+        "<logs>/{experiment}/simulate_population.log",
+    benchmark:
+        "<benchmarks>/{experiment}/simulate_population.jsonl"
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem="2GB",
+        runtime="1h",
+    params:
+        population=setting("population/simulate"),
+        options=setting("population/subjects"),
+        seed=seed_of("simulation"),
+        code=lambda wildcards: code(
+            "simulate_population",
+            f"lmcore.simulation.{RUNS[wildcards.experiment]['population']['simulate']}",
+        ),
+    message:
+        "Simulating the population {wildcards.experiment}"
+    script:
+        "../workflow_scripts/simulate_population.py"
+
+
+rule preprocess_population:
+    """Read every image of the table, bring it to one size and intensity scale, draw the splits."""
+    input:
+        table=table_of,
+        images=images_of,
+        pretrained=optional("model/pretrained"),
+    output:
+        population=ensure("<results>/{experiment}/population.h5", non_empty=True),
+        subjects=ensure("<results>/{experiment}/subjects.csv", non_empty=True),
+    log:
+        "<logs>/{experiment}/preprocess_population.log",
+    benchmark:
+        "<benchmarks>/{experiment}/preprocess_population.jsonl"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        mem="4GB",
+        runtime="1h",
+    params:
+        root=setting("population/root"),
+        settings=setting("preprocess"),
+        class_column=setting("population/class"),
+        split=setting("population/split"),
+        seed=seed_of("population"),
+        code=code("preprocess_population"),
+    message:
+        "Preparing the images of {wildcards.experiment}"
+    script:
+        "../workflow_scripts/preprocess_population.py"

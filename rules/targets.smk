@@ -1,0 +1,22 @@
+"""What can be asked for beside everything: one experiment, the paper's figures, the studies."""
+
+
+for name in config["run"]:
+
+    rule:
+        name:
+            name
+        input:
+            [results_of(run) for run in RUNS if experiment_of(run) == name and not is_study(run)],
+
+
+rule figures:
+    """The figures of the paper."""
+    input:
+        paper_figures(),
+
+
+rule studies:
+    """Variants that only a side study needs."""
+    input:
+        [results_of(run) for run in RUNS if is_study(run)],

@@ -1,0 +1,22 @@
+"""Adapter of the rule preprocess_population."""
+
+from lmcore.job import job
+from lmcore.population.build import preprocess_population
+
+with job(snakemake):
+    settings = snakemake.params.settings
+    if snakemake.input.pretrained:  # its images have to be prepared as it knows them
+        from lmcore.discovery.checkpoint import load_encoder
+
+        settings = load_encoder(snakemake.input.pretrained)[1]["preprocessing"]
+    preprocess_population(
+        table=snakemake.input.table,
+        root=snakemake.params.root,
+        settings=settings,
+        fractions=snakemake.params.split,
+        class_column=snakemake.params.class_column,
+        seed=snakemake.params.seed,
+        population_path=snakemake.output.population,
+        subjects_path=snakemake.output.subjects,
+        workers=snakemake.threads,
+    )
