@@ -19,9 +19,13 @@ def check_configuration(config: Mapping, schema: Mapping) -> None:
     Raises:
         InputError: for the first fault; it names the key by its path, and the nearest known one.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=_place)
     if errors:
         raise InputError(_explain(errors[0]))
+
+
+def _place(error) -> list[str]:
+    return [str(part) for part in error.path]  # YAML has numbers as keys, too
 
 
 def _explain(error) -> str:
@@ -40,11 +44,11 @@ def _explain(error) -> str:
         return f"unknown key {path} in the configuration: {hint}"
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
         mantissa, exponent = re.split("[eE]", value)
-        number = f"{mantissa.rstrip('.') if '.' not in mantissa[:-1] else mantissa}"
-        number = number if "." in number else f"{number}.0"
+        mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+        exponent = exponent if exponent[0] in "+-" else f"+{exponent}"
         return (
-            f"{key} is the text '{value}': YAML reads a number only with a point, "
-            f"write {number}e{exponent}"
+            f"{key} is the text '{value}': YAML reads a number only with a point and a sign, "
+            f"write {mantissa}e{exponent}"
         )
     if error.validator == "enum":
         allowed = [str(item) for item in error.validator_value if item is not None]
@@ -131,7 +135,9 @@ def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
             except InputError as error:
                 raise InputError(f"{error} (variant {variant} of {name})") from None
             filled = fill_defaults(merged, {"$ref": "#/$defs/experiment"}, schema)
-            runs[f"{name}/variants/{variant}"] = {k: v for k, v in filled.items() if k != "variants"}
+            runs[f"{name}/variants/{variant}"] = {
+                k: v for k, v in filled.items() if k != "variants"
+            }
     return runs
 
 

@@ -10,7 +10,9 @@ rule evaluate_registration:
         retained="<results>/{run}/landmarks/retained.csv",
     output:
         table=ensure("<results>/{run}/analysis/registration.csv", non_empty=True),
-        numbers=ensure("<results>/{run}/analysis/registration.numbers.csv", non_empty=True),
+        numbers=ensure(
+            "<results>/{run}/analysis/registration.numbers.csv", non_empty=True
+        ),
         examples=ensure("<results>/{run}/analysis/examples.h5", non_empty=True),
     log:
         "<logs>/{run}/evaluate_registration.log",
@@ -45,7 +47,9 @@ rule cluster_subjects:
             category="{run}",
             subcategory="tables",
         ),
-        numbers=ensure("<results>/{run}/analysis/clustering.numbers.csv", non_empty=True),
+        numbers=ensure(
+            "<results>/{run}/analysis/clustering.numbers.csv", non_empty=True
+        ),
     log:
         "<logs>/{run}/cluster_subjects.log",
     conda:
@@ -74,7 +78,9 @@ rule classify_subjects:
             category="{run}",
             subcategory="tables",
         ),
-        numbers=ensure("<results>/{run}/analysis/classification.numbers.csv", non_empty=True),
+        numbers=ensure(
+            "<results>/{run}/analysis/classification.numbers.csv", non_empty=True
+        ),
     log:
         "<logs>/{run}/classify_subjects.log",
     benchmark:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from lmcore.configuration import check_configuration, check_run, expand_runs, fill_defaults
+from lmcore.configuration import (
+    check_configuration,
+    check_run,
+    expand_runs,
+    fill_defaults,
+)
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
 from lmcore.population.table import check_classes, read_subjects
@@ -31,7 +36,9 @@ def read_table(run):
     population, analyses = run["population"], run["analyses"]
     if not population["table"]:
         return None
-    subjects = read_subjects(population["table"], population["root"], population["class"])
+    subjects = read_subjects(
+        population["table"], population["root"], population["class"]
+    )
     for path in (run["model"]["pretrained"], run["model"]["initial_landmarks"]):
         if path and not Path(path).is_file():
             raise InputError(f"{path}, named in the block model, does not exist")
@@ -55,9 +62,9 @@ def experiment_of(run):
 def is_study(run):
     """Whether only the target `studies` builds this run."""
     experiment, *variant = run.split("/variants/")
-    return bool(variant) and config["experiments"][experiment]["variants"][variant[0]].get(
-        "study", False
-    )
+    return bool(variant) and config["experiments"][experiment]["variants"][
+        variant[0]
+    ].get("study", False)
 
 
 def setting(path):
@@ -79,7 +86,10 @@ def run_of(wildcards):
 def seed_of(stage):
     """A function of the wildcards: the stage's seed, shared by an experiment's variants."""
     return lambda wildcards: derive_seed(
-        config["seed"], experiment_of(run_of(wildcards)), stage, *variant_seed(wildcards, stage)
+        config["seed"],
+        experiment_of(run_of(wildcards)),
+        stage,
+        *variant_seed(wildcards, stage),
     )
 
 
@@ -123,7 +133,13 @@ def images_of(wildcards):
     """Every image of the table, so that an edited image is prepared again."""
     if is_simulated(wildcards.experiment):
         return [f"<results>/{wildcards.experiment}/simulated/images"]
-    return sorted({str(path) for subject in TABLES[wildcards.experiment] for path in subject.files})
+    return sorted(
+        {
+            str(path)
+            for subject in TABLES[wildcards.experiment]
+            for path in subject.files
+        }
+    )
 
 
 def truth_of(wildcards):
@@ -194,7 +210,9 @@ FIGURES = ["training", "landmarks", "registration", "importance"]
 
 
 def figures_of(run):
-    names = FIGURES + [key for key in analyses_of(run) if key in ("clustering", "classification")]
+    names = FIGURES + [
+        key for key in analyses_of(run) if key in ("clustering", "classification")
+    ]
     if grid_of(run) and not RUNS[run]["model"]["pretrained"]:
         names.append("regularization")
     if run == experiment_of(run):

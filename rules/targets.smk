@@ -1,13 +1,16 @@
 """What can be asked for beside everything: one experiment, the paper's figures, the studies."""
 
-
 for name in config["run"]:
 
     rule:
         name:
             name
         input:
-            [results_of(run) for run in RUNS if experiment_of(run) == name and not is_study(run)],
+            [
+                results_of(run)
+                for run in RUNS
+                if experiment_of(run) == name and not is_study(run)
+            ],
 
 
 rule figures:

@@ -9,7 +9,8 @@ rule cross_validate_regularization:
         initial=optional("model/initial_landmarks"),
     output:
         score=ensure(
-            "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv", non_empty=True
+            "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv",
+            non_empty=True,
         ),
     log:
         "<logs>/{run}/cross_validate_regularization/weight{weight}_fold{fold}.log",

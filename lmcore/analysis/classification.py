@@ -72,12 +72,11 @@ def classify_subjects(
     parameters = None if truth is None else read_truth(truth, data.subjects, truth_columns)
     fit_seed = derive_seed(seed, "classification")
     cross_validated = [fit_seed, hidden, folds, repeats]
-    with threadpool_limits(1):  # the matrices are small: more threads only wait for each other
-        predicted = predict_test(data, hidden, fit_seed)
-        right = cross_validate(data.values, data.classes, *cross_validated)
-        best = None
-        if parameters is not None:
-            best = cross_validate(parameters, data.classes, *cross_validated)
+    predicted = predict_test(data, hidden, fit_seed)
+    right = cross_validate(data.values, data.classes, *cross_validated)
+    best = None
+    if parameters is not None:
+        best = cross_validate(parameters, data.classes, *cross_validated)
     frame = pd.DataFrame({"subject": data.subjects, "split": data.splits, "class": data.classes})
     write_csv(output, frame.assign(predicted=predicted, cv_accuracy=right))
     rows = [
@@ -102,6 +101,7 @@ def classifier(hidden: int, seed: int) -> Pipeline:
     return make_pipeline(StandardScaler(), network)
 
 
+@threadpool_limits.wrap(limits=1)  # the matrices are small: more threads only wait for each other
 def fit_quietly(model: Pipeline, values: np.ndarray, classes: np.ndarray) -> bool:
     """Fit, and say whether the optimiser converged instead of warning once for every fit."""
     with warnings.catch_warnings(record=True) as caught:

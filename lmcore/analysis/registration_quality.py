@@ -48,11 +48,12 @@ def register_pairs(
     for index in range(len(images)):
         target = images[index : index + 1]
         result = registrar.register(images, landmarks, landmarks[index : index + 1])
-        after = squared_difference(target, result.registered)[0]
-        after[result.fitted.failed.expand(len(after))] = float("nan")
-        found["after"].append(after)
+        found["after"].append(squared_difference(target, result.registered)[0])
         found["before"].append(squared_difference(target, images[None])[0])
         found["folded"].append(folded_share(result.points)[0])
+        if result.fitted.failed:
+            for rows in found.values():
+                rows[-1] = torch.full_like(rows[-1], float("nan"))
         progress.update(index + 1)
     matrices = {name: torch.stack(rows).double().numpy() for name, rows in found.items()}
     for matrix in matrices.values():
@@ -156,7 +157,7 @@ def _write_examples(path, images, points, subjects, numbers, retained, kernel) -
     """Some registrations of subjects that are far apart in the table, for the figures."""
     registrar = Registrar(images.shape[2:], kernel)
     count = min(EXAMPLES, len(subjects))
-    first = [int(k) for k in np.linspace(0, len(subjects) - 1, count + 1)[:-1]]
+    first = [k * len(subjects) // count for k in range(count)]
     pairs = [(k, (k + len(subjects) // 2) % len(subjects)) for k in first]
     sources, targets = (list(side) for side in zip(*pairs, strict=True))
     registered, grids = [], []

@@ -8,6 +8,7 @@ import torch
 
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.trainer import Training, evaluate
+from lmcore.errors import InputError
 
 logger = logging.getLogger("lmcore")
 
@@ -44,14 +45,19 @@ def cross_validate(
         initial_landmarks: as in `Training`.
         what: named in progress.
     Returns:
-        weight, fold, registration_loss, condition_number.
+        weight, fold, registration_loss, condition_number; the last two NaN where the landmarks
+        met, which is what a grid is there to find out.
     """
     parts = split_folds(indices, folds, seed)
     held_out = parts[fold]
     rest = sorted(index for k, part in enumerate(parts) if k != fold for index in part)
     training = Training(images, shape, rest, [], settings, seed, initial_landmarks, what)
-    trained = training.run()
-    loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device())
+    try:
+        trained = training.run()
+        loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device())
+    except InputError as error:
+        logger.info(f"no score for the weight {settings.regularization:g}: {error}")
+        loss = kappa = float("nan")
     return {
         "weight": settings.regularization,
         "fold": fold,
@@ -63,10 +69,19 @@ def cross_validate(
 def select_regularization(scores: pd.DataFrame) -> dict:
     """The weight with the lowest mean loss over the folds; the larger one of equals.
 
+    Arguments:
+        scores: rows of `cross_validate`; a weight without a score in some fold is out.
     Returns:
         weight, registration_loss, at_grid_end: whether a wider grid might hold a better one.
+    Raises:
+        InputError: if every weight is out.
     """
-    means = scores.groupby("weight")["registration_loss"].mean().sort_index(ascending=False)
+    losses = scores.groupby("weight")["registration_loss"]
+    means = losses.agg(lambda fold: fold.mean(skipna=False)).sort_index(ascending=False)
+    if means.isna().all():
+        raise InputError(
+            "landmarks met with every weight of training.regularization.weights: add larger ones"
+        )
     best = float(means.idxmin())
     at_end = len(means) > 1 and best in (means.index.min(), means.index.max())
     if at_end:

@@ -114,6 +114,9 @@ class Objective:
 
 
 def pair_mean(values: torch.Tensor, failed: torch.Tensor) -> torch.Tensor:
-    """Mean of (B, B) pair values without the diagonal and without the rows of failed targets."""
+    """Mean of (B, B) pair values without the diagonal and without the rows of failed targets.
+
+    NaN where all have failed: nothing registered is no good registration.
+    """
     counted = ~torch.eye(len(values), dtype=torch.bool, device=values.device) & ~failed[:, None]
-    return torch.where(counted, values, 0.0).sum() / counted.sum().clamp_min(1)
+    return torch.where(counted, values, 0.0).sum() / counted.sum()

@@ -54,9 +54,10 @@ class Batches:
     def __next__(self) -> list[int]:
         if len(self.queue) < self.size:
             order = torch.randperm(len(self.indices), generator=self.generator)
-            waiting = set(self.queue)  # the few of the last round go first, and not twice
+            # the few that wait from the last round go first, and once more at this round's end
+            waiting = set(self.queue)
             fresh = [self.indices[i] for i in order.tolist()]
-            self.queue += [index for index in fresh if index not in waiting]
+            self.queue += sorted(fresh, key=lambda index: index in waiting)
         batch, self.queue = self.queue[: self.size], self.queue[self.size :]
         return batch
 

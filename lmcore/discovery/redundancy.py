@@ -85,7 +85,7 @@ def removal_order(targets: list[Target], count: int, what: str = "redundancy") -
         for target in targets:
             losses += target.losses_without(remaining).double() / len(targets)
             done += len(remaining)
-            progress.update(done, left=len(remaining))
+            progress.update(done, landmarks=len(remaining))
         chosen = remaining.pop(int(losses.argmin()))
         after = float(losses.min())
         for target in targets:
@@ -154,6 +154,8 @@ def select_landmarks(
 ) -> int:
     """Keep landmarks by count, or remove until the loss would rise by more than a threshold.
 
+    With neither all are kept; with both the threshold decides.
+
     Arguments:
         importance_path: the greedy order; landmarks_path: landmarks/all.csv.
         output: landmarks/retained.csv; landmark numbers keep their meaning.
@@ -165,7 +167,8 @@ def select_landmarks(
         InputError: if more are to be kept than there are, or none would be left.
     """
     order = pd.read_csv(importance_path)
-    if retain is not None:
+    if threshold is None:
+        retain = len(order) if retain is None else retain
         if retain > len(order):
             raise InputError(
                 f"redundancy.retain is {retain}, but only {len(order)} landmarks were discovered"

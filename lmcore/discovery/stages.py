@@ -1,11 +1,12 @@
 """The stages of a run that train: files in, files out."""
 
+import hashlib
 import logging
 import os
 import resource
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def train_encoder(
         seed: of weights and batches.
         encoder_path, history_path, timings_path: what is written.
         checkpoint_path: kept while training and removed at its end.
-        digest: of settings, code and population; a checkpoint of another one is not used.
+        digest: of settings and code; a checkpoint of another one, or of other files, is not used.
         initial_landmarks: landmark table whose mean the encoder starts from.
         what: named in progress.
     Raises:
@@ -72,7 +73,8 @@ def train_encoder(
             mean_landmarks(initial_landmarks) if initial_landmarks else None,
             what,
         )
-        trained = training.run(checkpoint_path, f"{digest} {population.digest}")
+        inputs = [population_path, subjects_path, initial_landmarks]
+        trained = training.run(checkpoint_path, f"{digest} {digest_of(inputs)}")
         preprocessing = population.preprocessing
     write_csv(history_path, pd.DataFrame(trained.history))
     write_timings(
@@ -176,6 +178,15 @@ def indices_of(
             "give more subjects or change population.split"
         )
     return found
+
+
+def digest_of(paths: Sequence[StrPath | None]) -> str:
+    """Digest of the content of files, those that are given."""
+    digest = hashlib.sha256()
+    for path in filter(None, paths):
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def mean_landmarks(path: StrPath) -> torch.Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -215,24 +216,34 @@ def draw_confusion(
         counts: (R, C) whole numbers.
         rows, columns: names; counts are written into the cells of up to 20 rows and columns.
     """
-    total = counts.sum(axis=1, keepdims=True)
-    share = counts / np.maximum(total, 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    size = SMALL if max(counts.shape) <= 20 else TINY
-    turned = max(len(str(name)) for name in columns) > 3
-    for axis, names in ((axes.xaxis, columns), (axes.yaxis, rows)):
-        every = -(-len(names) // 20)
-        shown = [shortened(str(name), 18) for name in names[::every]]
-        axis.set_ticks(range(0, len(names), every), shown, fontsize=size)
-    if turned:
-        axes.tick_params(axis="x", labelrotation=45)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    if max(counts.shape) > 20:
-        return
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if share[row, column] > 0.55 else (FAINT if count == 0 else "black")
-        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=SMALL)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    written = max(counts.shape) <= 20
+    labels = [[shortened(str(name), 18) for name in names] for names in (columns, rows)]
+    sns.heatmap(
+        share, ax=axes, vmin=0, vmax=1, cmap="Blues", cbar=False,
+        annot=counts if written else False, fmt="d", annot_kws={"fontsize": SMALL},
+        xticklabels=labels[0] if written else "auto", yticklabels=labels[1] if written else "auto",
+    )  # fmt: skip
+    axes.tick_params(length=0, labelsize=SMALL if written else TINY)
+    axes.tick_params(axis="x", labelrotation=45 if max(map(len, labels[0])) > 3 else 0)
+    axes.tick_params(axis="y", labelrotation=0)
+
+
+def draw_class_means(axes: Axes, values: np.ndarray, classes: np.ndarray, seed: int = 0) -> None:
+    """Mean of one value a subject for each class, with a bootstrap 95 % interval.
+
+    Arguments:
+        values: (n,); classes: (n,) names.
+    """
+    names = sorted(set(classes))
+    colours = [class_style(place)[0] for place in range(len(names))]
+    sns.barplot(
+        x=values, y=classes, order=names, hue=classes, hue_order=names, palette=colours,
+        legend=False, ax=axes, errorbar=("ci", 95), seed=seed, width=0.6,
+        err_kws={"linewidth": 1.0, "color": "black"},
+    )  # fmt: skip
+    axes.set_yticks(range(len(names)), [shortened(name, 18) for name in names], fontsize=SMALL)
+    axes.set_ylabel("")
 
 
 def _log_places(weights: np.ndarray) -> dict[float, float]:

@@ -209,9 +209,10 @@ def test_training_curve_rings_the_lowest_validation_loss_and_marks_failures():
 def test_confusion_writes_the_counts_and_colours_by_the_share_of_the_row():
     axes = bare_axes()
     charts.draw_confusion(axes, np.array([[3, 1], [0, 5]]), ["a", "b"], [1, 2])
-    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
+    share = axes.collections[0].get_array()
+    assert share.reshape(2, 2).tolist() == [[0.75, 0.25], [0, 1]]
     assert {t.get_position(): t.get_text() for t in axes.texts} == {
-        (0, 0): "3", (1, 0): "1", (0, 1): "0", (1, 1): "5",
+        (0.5, 0.5): "3", (1.5, 0.5): "1", (0.5, 1.5): "0", (1.5, 1.5): "5",
     }  # fmt: skip
 
 

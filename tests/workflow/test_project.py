@@ -1,0 +1,79 @@
+"""Shipped configurations, lint, and starting over after a crash."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.workflow
+
+
+def test_the_default_configuration_plans_every_experiment(project):
+    result = project.run("-n", config=None)
+    assert result.returncode == 0, result.stderr
+    for name in ("toy", "diatoms", "diatoms/variants/unregularized", "figures/figure_3.png"):
+        assert f"results/{name}" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "config/examples").glob("*.yaml")))
+def test_every_shipped_example_plans(project, name):
+    result = project.run("-n", config=f"config/examples/{name}")
+    assert result.returncode == 0, result.stderr
+    assert "train_encoder" in result.stdout + result.stderr
+
+
+def test_lint_is_clean(project):
+    result = project.run("--lint")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_rules_and_scripts_are_named_alike():
+    rules = {
+        line.split()[1].rstrip(":")
+        for path in (ROOT / "rules").glob("*.smk")
+        for line in path.read_text().splitlines()
+        if line.startswith("rule ")
+    }
+    scripts = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")}
+    assert scripts == rules - {"figures", "studies"}
+
+
+def start(project):
+    """`make results` with the small configuration of the toy alone, in its own process group."""
+    (project.folder / "toy.yaml").write_text(
+        (project.folder / "small.yaml").read_text().replace("[toy, diatoms, mine]", "[toy]")
+        .replace("pairs: 1200, validate_every: 400", "pairs: 6000, validate_every: 100")
+    )  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "lmcore.launch", "--configfile", "toy.yaml", "--", "all"],
+        cwd=project.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def test_make_results_goes_on_after_it_was_killed(project):
+    checkpoint = project.folder / "results/toy/model/checkpoint.pt"
+    killed = start(project)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    again = start(project)
+    waiting = start(project)
+    output, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, output
+    assert "did not end: going on" in output
+    assert "goes on after" in output  # the training, from its checkpoint
+    assert str(project.folder / "results/report.html") in output
+    second, _ = waiting.communicate(timeout=100)
+    assert waiting.returncode == 0, second
+    assert "is at work in this folder: waiting" in second + output
+    assert "Nothing to be done" in second + output
+    assert not checkpoint.exists()
