@@ -129,6 +129,11 @@ def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
         runs[name] = experiment
         for variant, override in variants.items():
             override = {key: value for key, value in override.items() if key != "study"}
+            if "pretrained" in override.get("model", {}):
+                raise InputError(
+                    f"experiments.{name}.variants.{variant}.model.pretrained: an encoder decides "
+                    "how images are prepared, so set it on an experiment, not on a variant"
+                )
             merged = merge(experiment, override)
             try:
                 check_configuration({"run": [variant], "experiments": {variant: merged}}, schema)
@@ -157,6 +162,12 @@ def check_run(name: str, run: Mapping) -> None:
     if abs(sum(shares.values()) - 1) > 1e-6:
         raise InputError(
             f"{where}.population.split: {shares} adds up to {sum(shares.values()):g}, not 1"
+        )
+    size, smallest = run["preprocess"]["size"], 16 * model["stride"]
+    if size and min(size) < smallest:
+        raise InputError(
+            f"{where}.preprocess.size is {size}, the encoder needs {smallest} pixels a side "
+            f"(16 times model.stride, {model['stride']})"
         )
     retain = run["redundancy"]["retain"]
     if retain and retain > model["landmarks"]:

@@ -29,6 +29,7 @@ def source_digest(*sources: str | Path) -> str:
         sources: paths of scripts, or dotted names of modules such as `lmcore.files`.
     Raises:
         FileNotFoundError: if a source does not exist.
+        ValueError: at a relative import, which would not be followed.
     """
     pending = [Path(s) if str(s).endswith(".py") else _path_of(str(s)) for s in sources]
     seen: dict[Path, str] = {}
@@ -66,6 +67,8 @@ def _imports(tree: ast.AST):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("lmcore"))
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"relative import in line {node.lineno}: digests follow absolute ones")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lmcore"):
             for alias in node.names:  # a name is a module of the package or something inside one
                 try:

@@ -1,5 +1,7 @@
 """Functions for the rules: configuration, paths, code digests. No rule lives here."""
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -27,25 +29,30 @@ def load_runs(config):
     runs = expand_runs(config, schema)
     for name, run in runs.items():
         check_run(name, run)
-    tables = {name: read_table(runs[name]) for name in config["run"]}
+        if (BASE / "workflow_scripts" / f"{name}.py").exists():
+            raise InputError(f"an experiment cannot be named {name}, as a rule is: rename it")
+    tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
+    for name, run in runs.items():
+        check_inputs(name, run, tables[name.split("/")[0]])
     return runs, tables
 
 
-def read_table(run):
+def read_table(population):
     """The subjects of a user's table, checked; None for a simulated population."""
-    population, analyses = run["population"], run["analyses"]
     if not population["table"]:
         return None
-    subjects = read_subjects(
-        population["table"], population["root"], population["class"]
-    )
-    for path in (run["model"]["pretrained"], run["model"]["initial_landmarks"]):
+    return read_subjects(population["table"], population["root"], population["class"])
+
+
+def check_inputs(name, run, subjects):
+    """Refuse a run whose files are not there or whose classes are too small."""
+    for key in ("pretrained", "initial_landmarks"):
+        path = run["model"][key]
         if path and not Path(path).is_file():
-            raise InputError(f"{path}, named in the block model, does not exist")
-    folds = analyses["classification"] and analyses["classification"]["folds"]
-    if folds:
-        check_classes(subjects, population["class"], folds)
-    return subjects
+            raise InputError(f"model.{key} of {name}, {path}, does not exist")
+    classification = run["analyses"]["classification"]
+    if classification and subjects is not None:
+        check_classes(subjects, run["population"]["class"], classification["folds"])
 
 
 try:
@@ -95,6 +102,15 @@ def seed_of(stage):
 
 def variant_seed(wildcards, stage):
     return [RUNS[run_of(wildcards)]["training"]["seed"]] if stage == "training" else []
+
+
+def digest_of(wildcards):
+    """Digest of all settings that decide a population."""
+    run = RUNS[wildcards.experiment]
+    settings = [run["population"], run["preprocess"], config["seed"]]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[
+        :16
+    ]
 
 
 def code(script, *modules):
@@ -161,9 +177,17 @@ def grid_of(run):
     return regularization if isinstance(regularization, dict) else None
 
 
+def has_grid(run):
+    """Whether lambda is cross-validated."""
+    return grid_of(run) is not None and not RUNS[run]["model"]["pretrained"]
+
+
 def regularization_of(wildcards):
-    grid = grid_of(wildcards.run) and not RUNS[wildcards.run]["model"]["pretrained"]
-    return f"<results>/{wildcards.run}/regularization.json" if grid else []
+    return (
+        f"<results>/{wildcards.run}/regularization.json"
+        if has_grid(wildcards.run)
+        else []
+    )
 
 
 def folds_of(wildcards):
@@ -213,7 +237,7 @@ def figures_of(run):
     names = FIGURES + [
         key for key in analyses_of(run) if key in ("clustering", "classification")
     ]
-    if grid_of(run) and not RUNS[run]["model"]["pretrained"]:
+    if has_grid(run):
         names.append("regularization")
     if run == experiment_of(run):
         names = ["population", *names]
@@ -232,8 +256,15 @@ def results_of(run):
 
 def paper_figures():
     """The figures of the paper that the experiments of this configuration can make."""
-    numbers = {2: "diatoms/variants/unregularized", 3: "diatoms"}
-    made = [number for number, run in numbers.items() if run in RUNS]
+    made = []
+    if "diatoms/variants/unregularized" in RUNS:
+        made.append(2)
+    if (
+        "diatoms" in RUNS
+        and has_grid("diatoms")
+        and "clustering" in analyses_of("diatoms")
+    ):
+        made.append(3)
     return expand("<results>/figures/figure_{number}.png", number=made)
 
 

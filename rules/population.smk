@@ -55,6 +55,7 @@ rule preprocess_population:
         class_column=setting("population/class"),
         split=setting("population/split"),
         seed=seed_of("population"),
+        digest=digest_of,
         code=code("preprocess_population"),
     message:
         "Preparing the images of {wildcards.experiment}"

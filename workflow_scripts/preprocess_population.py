@@ -19,4 +19,5 @@ with job(snakemake):
         population_path=snakemake.output.population,
         subjects_path=snakemake.output.subjects,
         workers=snakemake.threads,
+        digest=snakemake.params.digest,
     )

@@ -182,6 +182,7 @@ def select_landmarks(
                 f"redundancy.threshold {threshold:g} would remove every landmark: lower it"
             )
     kept = set(order["landmark"].iloc[removed:])
-    table = pd.read_csv(landmarks_path, dtype={"subject": str})
-    write_csv(output, table[table["landmark"].isin(kept)])
+    # as text, so that a subject 001 or NA keeps its name and a number its digits
+    table = pd.read_csv(landmarks_path, dtype=str, keep_default_na=False)
+    write_csv(output, table[table["landmark"].astype(int).isin(kept)])
     return len(kept)

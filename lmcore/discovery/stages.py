@@ -70,7 +70,7 @@ def train_encoder(
             validation,
             settings,
             seed,
-            mean_landmarks(initial_landmarks) if initial_landmarks else None,
+            mean_landmarks(initial_landmarks, settings.landmarks, population.dimension),
             what,
         )
         inputs = [population_path, subjects_path, initial_landmarks]
@@ -156,7 +156,7 @@ def cross_validate_regularization(
     with Population(population_path) as population:
         train = indices_of(population, splits, "train", at_least=2 * folds)
         images = Images(population, train)
-        initial = mean_landmarks(initial_landmarks) if initial_landmarks else None
+        initial = mean_landmarks(initial_landmarks, settings.landmarks, population.dimension)
         row = cross_validate(
             images, population.shape, train, settings, fold, folds, seed, initial, what
         )
@@ -189,9 +189,21 @@ def digest_of(paths: Sequence[StrPath | None]) -> str:
     return digest.hexdigest()
 
 
-def mean_landmarks(path: StrPath) -> torch.Tensor:
-    """(M, d) mean of a landmark table in [-1, 1]: where an encoder may start."""
-    return torch.from_numpy(np.mean(read_landmarks(path).normalised, axis=0))
+def mean_landmarks(path: StrPath | None, count: int, dimension: int) -> torch.Tensor | None:
+    """(count, dimension) mean of a landmark table in [-1, 1], where an encoder may start.
+
+    Raises:
+        InputError: if the table's landmarks are of another number or dimension.
+    """
+    if not path:
+        return None
+    mean = np.mean(read_landmarks(path).normalised, axis=0)
+    if mean.shape != (count, dimension):
+        raise InputError(
+            f"model.initial_landmarks {path} has {mean.shape[0]} landmarks in {mean.shape[1]}D, "
+            f"the encoder {count} in {dimension}D: set model.landmarks to the table's number"
+        )
+    return torch.from_numpy(mean)
 
 
 def peak_megabytes() -> float:

@@ -183,7 +183,6 @@ class Training:
             self.encoder.load_state_dict(self.best_state)
         history = [{k: v for k, v in row.items() if k != "steps"} for row in self.history]
         best = f", best validation {self.best:.4g}" if self.best_state else ""
-        best = f", best validation {self.best:.4g}" if self.best_state else ""
         logger.info(f"{self.what}: done, {self.pairs:,} pairs{best}")
         return Trained(self.encoder.eval(), history, self.pairs, seconds, self.pairs - pairs_before)
 

@@ -71,7 +71,14 @@ def _splits(
 ) -> list[str]:
     labels = [subject.labels[class_column] for subject in subjects] if class_column else None
     given = {subject.subject: subject.split for subject in subjects if subject.split}
-    return assign_splits([s.subject for s in subjects], labels, fractions, seed, given)
+    splits = assign_splits([s.subject for s in subjects], labels, fractions, seed, given)
+    for split in ("train", "validation", "test"):
+        if (count := splits.count(split)) < 2:
+            raise InputError(
+                f"split {split} gets {count} of {len(subjects)} subjects and pairs need two: "
+                "give more subjects or change population.split"
+            )
+    return splits
 
 
 def _suitable_size(subjects: Sequence[Subject], workers: int) -> tuple[int, int]:

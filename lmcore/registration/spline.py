@@ -24,7 +24,8 @@ class Fit:
     """Spline systems of B targets with M control points in d dimensions.
 
     Attributes:
-        control_points: (B, M, d) float64, target landmarks in [-1, 1].
+        control_points: (B, M, d) float64, target landmarks in [-1, 1]; zero where the system
+            failed, so that a NaN ends here.
         inverse: (B, M+d+1, M+d+1) float64, A^-1; zero where the system failed.
         condition_number: (B,) float64, ||A||_F ||A^-1||_F (Eq. 7); zero where it failed.
         failed: (B,) bool, systems that are singular or too close to it.
@@ -129,6 +130,7 @@ def fit(control_points: torch.Tensor, kernel: str = "paper", smoothing: float = 
         safe = torch.where(failed[:, None, None], torch.ones_like(inverse), inverse)
         condition = torch.linalg.matrix_norm(matrix) * torch.linalg.matrix_norm(safe)
         condition = torch.where(failed, torch.zeros_like(condition), condition)
+        points = torch.where(failed[:, None, None], torch.zeros_like(points), points)
     return Fit(points, inverse, condition, failed, kernel)
 
 

@@ -56,7 +56,10 @@ def register(
     Returns:
         registered (B, S, C, *spatial), and the source coordinates (B, S, *spatial, d).
     """
-    points = upsample(spline.transform(basis, source_landmarks), coarse, tuple(images.shape[2:]))
+    # grid_sample's backward pass in 2D on the CPU ends the process where a coordinate is NaN;
+    # such landmarks get no gradient from here, whoever made them keeps the NaN
+    finite = torch.nan_to_num(source_landmarks)
+    points = upsample(spline.transform(basis, finite), coarse, tuple(images.shape[2:]))
     return sample(images, points), points
 
 

@@ -103,9 +103,7 @@ def test_a_failed_target_is_counted_and_nothing_else(blobs):
 def test_a_batch_of_failed_targets_has_no_loss(blobs):
     images = torch.from_numpy(blobs(2, SHAPE))
     collided = torch.zeros(2, 6, 2, requires_grad=True)
-    loss, _, kappa, failures = Objective(Registrar(SHAPE), "l2", 1e-5, "paper", 6)(
-        images, collided
-    )
+    loss, _, kappa, failures = Objective(Registrar(SHAPE), "l2", 1e-5, "paper", 6)(images, collided)
     loss.backward()
     assert loss.isnan()
     assert kappa == 0

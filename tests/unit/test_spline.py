@@ -151,6 +151,7 @@ def test_landmarks_that_are_not_finite_fail(bad):
     assert fitted.failed.tolist() == [False, True]
     torch.testing.assert_close(fitted.inverse[:1], spline.fit(control[:1]).inverse)
     assert not fitted.inverse[1].any()
+    assert not spline.cardinal_basis(fitted, points(5, 2))[1].any()
 
 
 def test_batch_is_the_loop():

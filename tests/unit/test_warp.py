@@ -27,9 +27,7 @@ def test_a_translation_lands_on_the_exact_voxel(shape, move, kernel):
     registered, grid = warp.register(basis, shape, target + step, image)
     back = tuple(-m for m in move[::-1])
     expected = torch.roll(image[0, 0], back, dims=tuple(range(dimension)))
-    inside = tuple(
-        slice(max(0, -m), n - max(0, m)) for m, n in zip(move[::-1], shape, strict=True)
-    )
+    inside = tuple(slice(max(0, -m), n - max(0, m)) for m, n in zip(move[::-1], shape, strict=True))
     torch.testing.assert_close(registered[0, 0, 0][inside], expected[inside], atol=2e-4, rtol=0)
     voxels = (grid[0, 0] + 1) / 2 * (torch.tensor(shape[::-1]) - 1)
     origin = voxels[(0,) * dimension]
@@ -58,11 +56,28 @@ def test_register_is_the_loop_over_pairs():
     registered, grid = warp.register(basis, shape, sources, images)
     assert registered.shape == (2, 3, 2, *shape)
     for b, s in itertools.product(range(2), range(3)):
-        one, at = warp.register(
-            basis[b : b + 1], shape, sources[s : s + 1], images[s : s + 1]
-        )
+        one, at = warp.register(basis[b : b + 1], shape, sources[s : s + 1], images[s : s + 1])
         torch.testing.assert_close(registered[b, s], one[0, 0], atol=1e-5, rtol=0)
         torch.testing.assert_close(grid[b, s], at[0, 0], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(9, 14), (5, 6, 8)])
+def test_a_source_whose_landmarks_are_nan_is_survived(shape):
+    """torch's own backward pass ends the process on a NaN coordinate in 2D (torch 2.13, CPU)."""
+    images, dimension = torch.rand(2, 1, *shape), len(shape)
+    sources = points(2, 10, dimension)
+    basis = spline.cardinal_basis(
+        spline.fit(points(1, 10, dimension, seed=1)), spline.regular_grid(shape)
+    )
+    gradients = []
+    for first in (0.5, float("nan")):
+        sources[0] = first
+        leaf = sources.clone().requires_grad_()
+        warp.register(basis, shape, leaf, images)[0].sum().backward()
+        gradients.append(leaf.grad)
+    assert not gradients[1][0].any()
+    assert gradients[1][1].abs().min() > 0
+    torch.testing.assert_close(gradients[0][1], gradients[1][1])
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (24, 30, 36)])

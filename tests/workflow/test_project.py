@@ -77,3 +77,11 @@ def test_make_results_goes_on_after_it_was_killed(project):
     assert "is at work in this folder: waiting" in second + output
     assert "Nothing to be done" in second + output
     assert not checkpoint.exists()
+
+
+def test_the_papers_configuration_plans_into_a_folder_of_its_own(project):
+    result = project.run("-n", config="config/paper.yaml")
+    assert result.returncode == 0, result.stderr
+    output = result.stdout + result.stderr
+    assert "results/paper/diatoms/model/encoder.pt" in output
+    assert "output: results/diatoms" not in output

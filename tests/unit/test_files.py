@@ -1,0 +1,85 @@
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmcore.files import whole_file, write_csv, write_json
+from lmcore.seeds import derive_seed
+from lmcore.timings import write_timings
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestWholeFile:
+    def test_appears_when_it_is_done(self, tmp_path):
+        path = tmp_path / "new" / "folder" / "image.nii.gz"
+        with whole_file(path) as temporary:
+            assert temporary.parent == path.parent  # a rename within one file system
+            assert temporary.suffix == ".gz"
+            temporary.write_text("whole")
+            assert not path.exists()
+        assert path.read_text() == "whole"
+        assert names_in(path.parent) == ["image.nii.gz"]
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+    def test_a_failure_leaves_the_earlier_file(self, tmp_path, error):
+        path = tmp_path / "table.csv"
+        path.write_text("earlier")
+        with pytest.raises(error), whole_file(path) as temporary:
+            temporary.write_text("half")
+            raise error
+        assert path.read_text() == "earlier"
+        assert names_in(tmp_path) == ["table.csv"]
+
+    @pytest.mark.parametrize("umask", [0o022, 0o077])
+    def test_is_readable_for_whom_the_umask_allows(self, tmp_path, umask):
+        before = os.umask(umask)
+        try:
+            with whole_file(tmp_path / "a.txt"):
+                pass
+            assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o666 & ~umask
+            assert os.umask(umask) == umask  # asking for it did not change it
+        finally:
+            os.umask(before)
+
+
+def test_write_csv(tmp_path):
+    frame = pd.DataFrame(
+        {"subject": ["001", 'a,"b"'], "n": [1, 20], "x": [1 / 3, np.nan]}, index=[7, 3]
+    )
+    write_csv(tmp_path / "table.csv", frame)
+    expected = b'subject,n,x\n001,1,0.333333333\n"a,""b""",20,\n'
+    assert (tmp_path / "table.csv").read_bytes() == expected
+
+
+def test_write_json(tmp_path):
+    path = tmp_path / "choice.json"
+    write_json(path, {"weight": 1e-5, "at_grid_end": False})
+    assert path.read_text() == '{\n  "at_grid_end": false,\n  "weight": 1e-05\n}\n'
+    with pytest.raises(ValueError, match="nan|Out of range"):
+        write_json(path, {"weight": float("nan")})
+    assert "1e-05" in path.read_text()
+    assert names_in(tmp_path) == ["choice.json"]
+
+
+def test_write_timings(tmp_path):
+    path = tmp_path / "timings.csv"
+    write_timings(path, ("training_seconds", 12.3456789, "s", 300), ("speed", 2e6, "1/s", 1))
+    lines = ["name,value,unit,n,ci_low,ci_high", "training_seconds,12.3457,s,300,,"]
+    assert path.read_text() == "\n".join([*lines, "speed,2e+06,1/s,1,,\n"])
+
+
+def test_every_stage_has_its_own_seed():
+    seeds = {
+        derive_seed(seed, experiment, stage)
+        for seed in range(20)
+        for experiment in ("toy", "diatoms")
+        for stage in ("training", "splits", 3)
+    }
+    assert len(seeds) == 120
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    # the same on every machine and in every version: sha256 of "2021/toy/training"
+    assert derive_seed(2021, "toy", "training") == 2939786198
