@@ -138,7 +138,11 @@ def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
             try:
                 check_configuration({"run": [variant], "experiments": {variant: merged}}, schema)
             except InputError as error:
-                raise InputError(f"{error} (variant {variant} of {name})") from None
+                checked_as, place = (
+                    f"experiments.{variant}",
+                    f"experiments.{name}.variants.{variant}",
+                )
+                raise InputError(str(error).replace(checked_as, place, 1)) from None
             filled = fill_defaults(merged, {"$ref": "#/$defs/experiment"}, schema)
             runs[f"{name}/variants/{variant}"] = {
                 k: v for k, v in filled.items() if k != "variants"

@@ -72,7 +72,8 @@ def pair_statistic(top: np.ndarray, bottom: np.ndarray | None = None):
         counted = np.isfinite(top)
         above = np.einsum("rt,ts,rs->r", weights, np.where(counted, top, 0), weights)
         below = np.where(counted, 1.0 if bottom is None else bottom, 0)
-        return above / np.einsum("rt,ts,rs->r", weights, below, weights)
+        with np.errstate(invalid="ignore"):  # a draw of one subject alone has no pair: NaN
+            return above / np.einsum("rt,ts,rs->r", weights, below, weights)
 
     return statistic
 
@@ -98,7 +99,7 @@ def evaluate_registration(
         seed: of the choice of subjects and of the bootstrap.
         output: one row a pair; numbers: KEY.numbers.csv; examples: examples.h5.
     Raises:
-        InputError: with fewer than two test subjects.
+        InputError: with fewer than two test subjects, or if no spline of them can be solved.
     """
     every, kept = read_landmarks(all_path), read_landmarks(retained_path)
     splits = splits_of(subjects_path)
@@ -112,6 +113,11 @@ def evaluate_registration(
     points = torch.from_numpy(every.normalised[chosen])
     whole = register_pairs(images, points, kernel)
     reduced = register_pairs(images, torch.from_numpy(kept.normalised[chosen]), kernel)
+    if np.isnan(whole["after"]).all():
+        raise InputError(
+            "the landmarks of every test subject coincide, so none can be registered: "
+            "raise training.regularization"
+        )
     write_csv(output, _pair_table(subjects, whole, reduced))
     pairs, n = int(np.isfinite(whole["after"]).sum()), len(subjects)
 

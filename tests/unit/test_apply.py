@@ -110,7 +110,7 @@ def images(tmp_path):
     folder.mkdir()
     paths = []
     for k, (shape, centre) in enumerate(
-        [((60, 100), (30, 22)), ((90, 40), (25, 60)), ((50, 70), (40, 9))] * 2
+        [((60, 100), (30, 22)), ((90, 40), (25, 60)), ((50, 70), (40, 9))] * 4
     ):
         paths.append(folder / f"image{k}.png")
         write_blob(paths[-1], shape, np.add(centre, k))

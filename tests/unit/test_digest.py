@@ -23,7 +23,7 @@ def package(tmp_path, monkeypatch):
         return tmp_path
 
     write(
-        a='"""A."""\nfrom lmcore.part import b\n\n\ndef f(x):\n    """F."""\n    return b.g(x) + 1\n',
+        a='"""A."""\nfrom lmcore.part import b\n\ndef f(x):\n    """F."""\n    return b.g(x) + 1\n',
         part__b='"""B."""\nimport lmcore.part.c as c\n\n\ndef g(x):\n    return c.h(x)\n',
         part__c="from lmcore.part.d import K\n\n\ndef h(x):\n    return K * x\n",
         part__d="K = 2\n",

@@ -28,9 +28,14 @@ class TestWholeFile:
     def test_a_failure_leaves_the_earlier_file(self, tmp_path, error):
         path = tmp_path / "table.csv"
         path.write_text("earlier")
-        with pytest.raises(error), whole_file(path) as temporary:
-            temporary.write_text("half")
-            raise error
+
+        def write():
+            with whole_file(path) as temporary:
+                temporary.write_text("half")
+                raise error
+
+        with pytest.raises(error):
+            write()
         assert path.read_text() == "earlier"
         assert names_in(tmp_path) == ["table.csv"]
 

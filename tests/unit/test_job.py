@@ -17,7 +17,8 @@ logger = logging.getLogger("lmcore")
 
 
 @pytest.fixture
-def snakemake(tmp_path):
+def snakemake(tmp_path, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)  # restores what a job sets for its process
     path = tmp_path / "logs" / "toy" / "rule.log"
     params = SimpleNamespace(threads=1)
     return SimpleNamespace(log=[str(path)], rule="some_rule", params=params, threads=3)
@@ -37,7 +38,8 @@ def test_progress_goes_to_the_log_and_the_terminal(snakemake, log, capsys):
         logger.info("half done")
     assert log() == "half done\n"
     assert capsys.readouterr().err == "half done\n"
-    assert not logger.handlers
+    logger.info("after the job")
+    assert "after" not in log()
 
 
 def test_the_last_runs_log_is_replaced(snakemake, log):
@@ -48,12 +50,16 @@ def test_the_last_runs_log_is_replaced(snakemake, log):
 
 
 def test_an_input_error_is_one_line_at_the_end(snakemake, log):
-    with pytest.raises(SystemExit) as ended, job(snakemake):
+    def work():
         logger.info("started")
         raise InputError("subject a1: the image\nis gone;  give another")
+
+    with pytest.raises(SystemExit) as ended, job(snakemake):
+        work()
     assert ended.value.code == 1
     assert log() == "started\nerror: subject a1: the image is gone; give another\n"
-    assert not logger.handlers
+    logger.info("after the job")
+    assert "after" not in log()
 
 
 def test_any_other_error_keeps_its_traceback(snakemake, log):
