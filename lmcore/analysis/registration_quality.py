@@ -15,7 +15,7 @@ from lmcore.discovery.objective import Registrar
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
-from lmcore.points.landmarks import read_landmarks
+from lmcore.points.landmarks import check_order, read_landmarks
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.progress import Progress
@@ -104,6 +104,8 @@ def evaluate_registration(
     every, kept = read_landmarks(all_path), read_landmarks(retained_path)
     splits = splits_of(subjects_path)
     with Population(population_path) as population:
+        for table, path in ((every, all_path), (kept, retained_path)):
+            check_order(table, population.subjects, path)
         test = [i for i, subject in enumerate(population.subjects) if splits[subject] == "test"]
         if len(test) < 2:
             raise InputError("split test needs two subjects to register: change population.split")

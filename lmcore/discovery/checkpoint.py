@@ -15,6 +15,7 @@ from lmcore.files import whole_file
 logger = logging.getLogger("lmcore")
 
 KIND, FORMAT = "lmcore landmark encoder", 1
+NEEDED = {"encoder", "state", "kernel", "preprocessing"}
 
 
 def save_encoder(path: str | os.PathLike, encoder: LandmarkEncoder, **meta: object) -> None:
@@ -59,6 +60,8 @@ def load_encoder(path: str | os.PathLike) -> tuple[LandmarkEncoder, dict]:
             f"encoder {path} has format {content.get('format')}, this version reads {FORMAT}: "
             f"use lmcore {content.get('lmcore')} or train again"
         )
+    if missing := sorted(NEEDED - content.keys()):
+        raise InputError(f"encoder {path} is damaged: it lacks {', '.join(missing)}")
     try:
         encoder = LandmarkEncoder(**content["encoder"])
         encoder.load_state_dict(content["state"])

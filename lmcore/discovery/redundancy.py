@@ -10,7 +10,7 @@ import torch
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
 from lmcore.files import write_csv
-from lmcore.points.landmarks import read_landmarks
+from lmcore.points.landmarks import check_order, read_landmarks
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.progress import Progress
@@ -117,6 +117,7 @@ def rank_landmarks(
     """
     landmarks, splits = read_landmarks(landmarks_path), splits_of(subjects_path)
     with Population(population_path) as population:
+        check_order(landmarks, population.subjects, landmarks_path)
         train = [i for i, name in enumerate(population.subjects) if splits[name] == "train"]
         if len(train) < 2:
             raise InputError("ranking landmarks needs two subjects in the training split")

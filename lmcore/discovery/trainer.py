@@ -23,6 +23,11 @@ logger = logging.getLogger("lmcore")
 LARGEST_GRADIENT = 1.0
 # Targets registered at a time where no gradient is kept.
 EVALUATION_TARGETS = 4
+ENCODED_AT_A_TIME = 16
+
+
+class LandmarksMetError(InputError):
+    """Training cannot go on: no spline can be solved, or no gradient is finite."""
 
 
 @dataclass
@@ -88,6 +93,7 @@ class Training:
         self.batches = Batches(train, settings.batch, seed)
         self.pairs, self.steps, self.history = 0, 0, []
         self.best, self.best_state = float("inf"), None
+        self.checkpoint: str | os.PathLike | None = None
         self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)
 
     def step(self) -> None:
@@ -112,7 +118,7 @@ class Training:
         """Add a row to the history, remember the best weights, stop where nothing can be learned.
 
         Raises:
-            InputError: if most steps since the last validation had no finite gradient, or no
+            LandmarksMetError: if most steps since the last validation had no finite gradient, or no
                 target a solvable spline.
         """
         loss, kappa, failures, skipped = self.sums.tolist()
@@ -120,11 +126,12 @@ class Training:
         self.sums.zero_()
         targets = steps * self.batches.size
         if skipped > steps / 2 or failures > targets / 2:
-            raise InputError(
+            kept = f" (the last good state is {self.checkpoint})" if self.history else ""
+            raise LandmarksMetError(
                 f"{self.what} broke by step {self.steps}: {skipped:.0f} of {steps} steps had no "
                 f"finite gradient and {failures:.0f} of {targets} spline systems were singular, "
                 "since landmarks met: raise training.regularization or lower "
-                "training.learning_rate (the last good checkpoint is kept)"
+                f"training.learning_rate{kept if self.checkpoint else ''}"
             )
         solved = max(steps - skipped, 1)
         row = {
@@ -157,12 +164,13 @@ class Training:
 
     def run(self, checkpoint: str | os.PathLike | None = None, digest: str = "") -> Trained:
         """Train to the end, from the checkpoint where there is a fitting one."""
+        self.checkpoint = checkpoint
         if checkpoint and (state := load_checkpoint(checkpoint, digest)):
             self.restore(state)
             logger.info(f"{self.what}: goes on after {self.pairs:,} pairs")
         progress = Progress(self.what, self.settings.pairs, "pairs")
         progress.update(self.pairs)
-        begin, pairs_before = time.monotonic(), self.pairs
+        begin, pairs_before, elsewhere = time.monotonic(), self.pairs, 0.0
         due = self.history[-1]["pairs"] if self.history else 0
         while self.pairs < self.settings.pairs and not self.stopped_early():
             self.step()
@@ -174,11 +182,12 @@ class Training:
             if self.pairs - due >= self.settings.validate_every or (
                 self.pairs >= self.settings.pairs
             ):
-                due = self.pairs
+                due, paused = self.pairs, time.monotonic()
                 self.validate()
                 if checkpoint:
                     save_checkpoint(checkpoint, digest, self.state())
-        seconds = time.monotonic() - begin
+                elsewhere += time.monotonic() - paused
+        seconds = time.monotonic() - begin - elsewhere
         if self.best_state:
             self.encoder.load_state_dict(self.best_state)
         history = [{k: v for k, v in row.items() if k != "steps"} for row in self.history]
@@ -239,22 +248,33 @@ def evaluate(
 ) -> tuple[float, float]:
     """Match and condition number over all ordered pairs of some images, on the full grid.
 
+    A target without a solvable spline counts with its unregistered sources: leaving it out
+    would favour weights that let landmarks meet.
+
     Arguments:
         images: (N, C, *shape), N > 1.
     Returns:
-        mean match over pairs of two different images, mean kappa over targets; both NaN where
-        no target has a solvable spline.
+        mean match over pairs of two different images, mean kappa over targets; NaN where no
+        target has a solvable spline.
     """
     images = images.to(device)
-    landmarks = encoder(images)
+    landmarks = torch.cat([encoder(part) for part in images.split(ENCODED_AT_A_TIME)])
     registrar = Registrar(images.shape[2:], settings.kernel, device=device)
     match = SIMILARITIES[settings.match]
     rows, failed, kappa = [], [], []
     for begin in range(0, len(images), EVALUATION_TARGETS):
         part = slice(begin, begin + EVALUATION_TARGETS)
         found = registrar.register(images, landmarks, landmarks[part])
-        rows.append(match(images[part], found.registered))
-        failed.append(found.fitted.failed)
+        here = found.fitted.failed
+        loss = match(images[part], found.registered)
+        if here.any():
+            unregistered = images.expand(len(here), *images.shape)
+            loss = torch.where(here[:, None], match(images[part], unregistered), loss)
+        rows.append(loss)
+        failed.append(here)
         kappa.append(found.fitted.condition_number)
     failed, kappa = torch.cat(failed), torch.cat(kappa)
-    return float(pair_mean(torch.cat(rows), failed)), float(kappa.sum() / (~failed).sum())
+    if failed.all():
+        return float("nan"), float("nan")
+    every = torch.zeros_like(failed)
+    return float(pair_mean(torch.cat(rows), every)), float(kappa.sum() / (~failed).sum())

@@ -74,13 +74,14 @@ def plot_classification(classification: Path, outputs: Iterable[Path], origin: s
             draw_confusion(left, counts.to_numpy(), names, names)
         else:
             left.text(0.5, 0.5, "no labelled test subjects", ha="center", va="center")
+            left.set_axis_off()
         left.set_title(f"test split, n = {len(tested)}")
-        left.set_xlabel("predicted")
+        left.set_xlabel("predicted class")
         left.set_ylabel("class")
         draw_class_means(right, table["cv_accuracy"].to_numpy(), table["class"].to_numpy())
         right.set_xlim(0, 1)
-        right.set_xlabel("share predicted right")
-        right.set_title(f"cross-validated over all, n = {len(table)}")
+        right.set_xlabel("share predicted right, mean and 95 % interval")
+        right.set_title(f"cross-validated over all subjects, n = {len(table)}")
 
 
 def draw_class_and_cluster(by_class: Axes, by_cluster: Axes, table: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from lmcore.figures.style import ACCENT, COLOURS, FAINT, SMALL, TINY, class_style, shortened
+from lmcore.figures.style import ACCENT, COLOURS, FAINT, INK, SMALL, TINY, class_style, shortened
 
 FEW_CLASSES = 10  # as many fit into a legend beside other panels
 
@@ -61,7 +61,8 @@ def draw_regularization(axes: Axes, table: pd.DataFrame, chosen: float) -> None:
     axes.set_xlabel("regularization weight λ")
     axes.set_ylabel("registration loss")
     axes.margins(y=0.12)
-    axes.legend(loc="best")
+    # above the panel, clear of the band
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
 
 
 def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
@@ -77,9 +78,11 @@ def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
         ("train_loss", COLOURS[1], "training: match + λ κ(A)"),
         ("validation_loss", COLOURS[0], "validation: match"),
     ):
-        axes.plot(
-            table["pairs"], table[column], color=colour, marker=dots, markersize=2.2, label=label
-        )
+        if table[column].notna().any():
+            axes.plot(
+                table["pairs"], table[column], color=colour, marker=dots, markersize=2.2,
+                label=label,
+            )  # fmt: skip
     if table["validation_loss"].notna().any():
         best = table.loc[table["validation_loss"].idxmin()]
         axes.plot(
@@ -230,19 +233,20 @@ def draw_confusion(
 
 
 def draw_class_means(axes: Axes, values: np.ndarray, classes: np.ndarray, seed: int = 0) -> None:
-    """Mean of one value a subject for each class, with a bootstrap 95 % interval.
+    """Mean of one value a subject for each class, with a bootstrap 95 % interval over subjects.
 
     Arguments:
-        values: (n,); classes: (n,) names.
+        values: (n,); classes: (n,) names, whose colours are those of `draw_scatter`.
     """
     names = sorted(set(classes))
     colours = [class_style(place)[0] for place in range(len(names))]
     sns.barplot(
         x=values, y=classes, order=names, hue=classes, hue_order=names, palette=colours,
-        legend=False, ax=axes, errorbar=("ci", 95), seed=seed, width=0.6,
-        err_kws={"linewidth": 1.0, "color": "black"},
+        legend=False, ax=axes, errorbar=("ci", 95), seed=seed, width=0.6, saturation=1,
+        err_kws={"linewidth": 1.0, "color": INK},
     )  # fmt: skip
-    axes.set_yticks(range(len(names)), [shortened(name, 18) for name in names], fontsize=SMALL)
+    size = SMALL if len(names) <= 20 else TINY
+    axes.set_yticks(range(len(names)), [shortened(name, 18) for name in names], fontsize=size)
     axes.set_ylabel("")
 
 

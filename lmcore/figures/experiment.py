@@ -17,6 +17,7 @@ from lmcore.analysis.descriptors import read_subjects
 from lmcore.figures import style
 from lmcore.figures.charts import draw_importance, draw_kappa, draw_losses, draw_removal_costs
 from lmcore.figures.panels import (
+    RING,
     draw_deformation,
     draw_landmarks,
     draw_removed,
@@ -25,7 +26,7 @@ from lmcore.figures.panels import (
     show_overlay,
 )
 from lmcore.figures.selection import shown_split, spread_over_classes
-from lmcore.figures.style import DOUBLE, PAD, SMALL, TINY, Path, saved_figure, shortened
+from lmcore.figures.style import DOUBLE, PAD, SINGLE, SMALL, TINY, Path, saved_figure, shortened
 from lmcore.points.landmarks import Landmarks, read_landmarks
 from lmcore.population.store import Population
 
@@ -46,7 +47,7 @@ def montage(
     title = LINE * lines + 0.01
     columns, panel = style.columns_that_fit(count, aspect, DOUBLE, 6.5 - FOOTER, title)
     rows, panel = -(-count // columns), min(panel, 2.4)  # one image need not fill the page
-    width = max((panel + 2 * PAD) * columns, style.SINGLE)
+    width = max((panel + 2 * PAD) * columns, SINGLE)
     size = (width, rows * (panel * aspect + title + 2 * PAD) + FOOTER)
     with saved_figure(outputs, *size, footer) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -130,7 +131,7 @@ def plot_registration(examples: Path, outputs: Iterable[Path], origin: str) -> N
             scale, ax=np.ravel(axes), location="bottom", shrink=0.25, aspect=22, pad=0.02,
             anchor=(1.0, 0.0), extend="max",
         )  # fmt: skip
-        bar.set_label("|image - target|, before and after", fontsize=SMALL)
+        bar.set_label("|image - target|, before and after registration", fontsize=SMALL)
         bar.outline.set_visible(False)
         keys = _registration_keys(pairs["retained"])
         # beside the colour bar, in the room that it makes
@@ -138,6 +139,7 @@ def plot_registration(examples: Path, outputs: Iterable[Path], origin: str) -> N
 
 
 KINDS = ("source", "target", "registered", "overlay", "before", "after", "grid")
+SPELT_OUT = {"before": "|source - target|", "after": "|registered - target|"}
 
 
 def _registration_row(axes: list[Axes], pairs: dict, row: int, limit: float, panel: float):
@@ -158,14 +160,16 @@ def _registration_row(axes: list[Axes], pairs: dict, row: int, limit: float, pan
     show_difference(axes[5], registered, target, limit)
     show_image(axes[6], source)
     draw_deformation(axes[6], pairs["grid_points"][row])
-    for ax, title in zip(axes, KINDS, strict=True):
-        ax.set_title(title, fontsize=TINY, pad=2)
+    room = style.signs_that_fit(panel, TINY)
+    short = max(map(len, SPELT_OUT.values())) > room
+    for ax, kind in zip(axes, KINDS, strict=True):
+        ax.set_title(kind if short else SPELT_OUT.get(kind, kind), fontsize=TINY, pad=2)
     return scale
 
 
 def _registration_keys(retained: np.ndarray) -> list[Line2D]:
     dot = {"linestyle": "", "marker": "o", "markersize": 3.5, "markeredgewidth": 0.6}
-    hollow = dot | {"markerfacecolor": "none", "markeredgecolor": style.FAINT}
+    hollow = dot | {"markerfacecolor": "none", "markeredgecolor": "white", "path_effects": RING}
     square = {"linestyle": "", "marker": "s", "markersize": 4}
     keys = [Line2D([], [], color=style.COLOURS[0], label="landmark, retained", **dot)]
     if not retained.all():
@@ -182,9 +186,13 @@ def plot_training(history: Path, outputs: Iterable[Path], origin: str) -> None:
     """Losses and condition number against the pairs seen.
 
     Arguments:
-        history: model/history.csv.
+        history: model/history.csv; without rows where the encoder was given, not trained.
     """
     table = pd.read_csv(history)
+    if table.empty:
+        with saved_figure(outputs, SINGLE, 0.6, origin) as figure:
+            figure.text(0.5, 0.6, "no training in this run", ha="center", va="center")
+        return
     with saved_figure(outputs, DOUBLE, 2.5, origin) as figure:
         left, right = figure.subplots(1, 2)
         draw_losses(left, table)

@@ -8,9 +8,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
-from lmcore.figures.style import TINY, landmark_colour
+from lmcore.figures.style import INK, TINY, landmark_colour
 from lmcore.points.geometry import normalised_to_index
 
+RING = [withStroke(linewidth=1.6, foreground=INK)]  # white shows on dark, its rim on light
 ROOM = 320.0  # square points of a panel for each landmark below which numbers would collide
 
 
@@ -79,7 +80,10 @@ def draw_landmarks(
 def draw_removed(axes: Axes, points: np.ndarray, shape: tuple[int, int]) -> None:
     """Small rings for landmarks that redundancy removal dropped; (M, 2) normalised."""
     index = normalised_to_index(np.asarray(points, dtype=float), shape)
-    axes.scatter(*index.T, s=5, facecolors="none", edgecolors="white", linewidths=0.6, zorder=2)
+    axes.scatter(
+        *index.T, s=6, facecolors="none", edgecolors="white", linewidths=0.6, zorder=2,
+        path_effects=RING,
+    )  # fmt: skip
 
 
 def draw_deformation(axes: Axes, grid_points: np.ndarray, lines: int = 16) -> None:

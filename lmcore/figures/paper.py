@@ -85,12 +85,15 @@ def figure_3(
         for label in sorted(set(shown[class_column]) - {""})[:4]
     ]
     images, shape = read_images(population, names)
-    columns, panel = style.columns_that_fit(len(names), shape[0] / shape[1], 3.8, 4.0, 0.2)
-    wide = max(columns * (panel + 2 * style.PAD), 2.2)
+    aspect, title = shape[0] / shape[1], 0.2
+    columns, panel = style.columns_that_fit(len(names), aspect, 3.6, 5.1, title)
+    rows = -(-len(names) // columns)
+    wide = max(columns * (panel + 2 * style.PAD), 1.5)
+    high = max(rows * (panel * aspect + title + 2 * style.PAD), 3.9)  # the images fill it
     footer = style.footer_of(f"images: {split} split", origin)
-    with saved_figure(outputs, DOUBLE, 4.2, footer) as figure:
+    with saved_figure(outputs, DOUBLE, high + 0.15, footer) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(wide, DOUBLE - wide))
-        axes = left.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()
+        axes = left.subplots(rows, columns, squeeze=False).ravel()
         style.hide_axes(axes[len(names) :])
         points = read_landmarks(landmarks)
         for ax, name, image in zip(axes, names, images, strict=False):

@@ -16,6 +16,7 @@ SINGLE, DOUBLE, TALLEST = 3.5, 7.2, 9.2  # journal columns and page, inches
 DPI = 200
 SMALL, TINY = 6.0, 5.0  # points
 PAD = 0.03  # inches around every panel
+NEARLY = 0.8  # a full grid is worth panels smaller by this factor
 
 # Okabe and Ito, "Color universal design" (2008), without the black; and a grey
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -126,7 +127,9 @@ def footer_of(*parts: str) -> str:
 def columns_that_fit(
     count: int, aspect: float, width: float, height: float, title: float
 ) -> tuple[int, float]:
-    """How to put `count` panels into width x height inches so that they come out largest.
+    """How to put `count` panels into width x height inches.
+
+    Of the grids whose panels are nearly as large as can be, the one with the fewest empty cells.
 
     Arguments:
         aspect: height / width of a panel.
@@ -134,14 +137,14 @@ def columns_that_fit(
     Returns:
         Number of columns and the width of a panel in inches, without the space around it.
     """
-    best = (1, 0.0)
+    panels = {}
     for columns in range(1, count + 1):
-        rows = -(-count // columns)
-        high = (height / rows - title - 2 * PAD) / aspect
-        panel = min(width / columns - 2 * PAD, high)
-        if panel > best[1] + 1e-9:
-            best = (columns, panel)
-    return best
+        high = (height / -(-count // columns) - title - 2 * PAD) / aspect
+        panels[columns] = min(width / columns - 2 * PAD, high)
+    largest = max(panels.values())
+    near = [columns for columns, panel in panels.items() if panel >= NEARLY * largest]
+    best = min(near, key=lambda columns: (-count % columns, -round(panels[columns], 9)))
+    return best, panels[best]
 
 
 def hide_axes(axes_list: Sequence) -> None:

@@ -129,3 +129,13 @@ def _read_table(path: str | os.PathLike) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{path}: a table without rows")
     return table
+
+
+def check_order(landmarks: Landmarks, subjects: list[str], path: str | os.PathLike) -> None:
+    """Refuse a table whose subjects are not the population's, in its order.
+
+    Raises:
+        InputError: naming the table.
+    """
+    if landmarks.subjects != list(subjects):
+        raise InputError(f"{path}: its subjects are not those of the population, in their order")

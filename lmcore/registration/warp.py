@@ -20,7 +20,7 @@ def upsample(transform: torch.Tensor, coarse: tuple[int, ...], shape: tuple[int,
     return field.movedim(1, -1).reshape(targets, sources, *shape, dimension)
 
 
-def sample(images: torch.Tensor, points: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
+def sample(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """Linear interpolation of images at points; outside, the nearest border value.
 
     Arguments:
@@ -35,7 +35,7 @@ def sample(images: torch.Tensor, points: torch.Tensor, mode: str = "bilinear") -
     # so that no image is copied for a pair.
     stacked = points.transpose(0, 1).reshape(sources, targets * grid[0], *grid[1:], dimension)
     values = F.grid_sample(
-        images, stacked.to(images.dtype), mode=mode, padding_mode="border", align_corners=True
+        images, stacked.to(images.dtype), mode="bilinear", padding_mode="border", align_corners=True
     )
     values = values.reshape(sources, images.shape[1], targets, *grid)
     return values.permute(2, 0, 1, *range(3, values.dim()))

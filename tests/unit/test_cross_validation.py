@@ -8,7 +8,7 @@ import torch
 from lmcore.discovery.cross_validation import cross_validate, select_regularization, split_folds
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.stages import cross_validate_regularization
-from lmcore.discovery.trainer import Training, evaluate
+from lmcore.discovery.trainer import LandmarksMetError, Training, evaluate
 from lmcore.errors import InputError
 
 SHAPE = (16, 32)
@@ -73,7 +73,7 @@ class TestCrossValidate:
 
     def test_a_weight_with_which_training_breaks_has_no_score(self, blobs, monkeypatch, caplog):
         def broken(self):
-            raise InputError("landmarks met")
+            raise LandmarksMetError("landmarks met")
 
         monkeypatch.setattr(Training, "run", broken)
         with caplog.at_level(logging.INFO, logger="lmcore"):

@@ -209,11 +209,21 @@ def test_no_usable_image_at_all(table, tmp_path):
 
 def test_splits_of_the_table_are_kept(table, tmp_path):
     lines = table.read_text().splitlines()
-    given = ["held_out", "test", "validation", *["train"] * 7]
+    given = ["held_out", *["test"] * 2, *["validation"] * 2, *["train"] * 5]
     rows = [f"{line},{split}" for line, split in zip(lines[1:], given, strict=True)]
     table.write_text("\n".join([lines[0] + ",split", *rows]) + "\n")
     _, subjects_path = build(table, tmp_path)
     assert read_splits(subjects_path)["split"].tolist() == given
+
+
+def test_a_split_that_makes_no_pair_is_refused(table, tmp_path):
+    lines = table.read_text().splitlines()
+    given = ["test", *["validation"] * 2, *["train"] * 7]
+    rows = [f"{line},{split}" for line, split in zip(lines[1:], given, strict=True)]
+    table.write_text("\n".join([lines[0] + ",split", *rows]) + "\n")
+    with pytest.raises(InputError, match="split test gets 1 of 10 subjects"):
+        build(table, tmp_path)
+    assert not list(tmp_path.glob("*.h5"))
 
 
 def test_progress_is_told(table, tmp_path, caplog, monkeypatch):
