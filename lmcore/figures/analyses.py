@@ -16,7 +16,7 @@ from lmcore.figures.charts import (
     draw_scatter,
     legend_below,
 )
-from lmcore.figures.style import DOUBLE, SINGLE, Path, saved_figure
+from lmcore.figures.style import DOUBLE, SINGLE, TALLEST, Path, saved_figure
 
 
 def plot_regularization(
@@ -39,7 +39,7 @@ def plot_clustering(clustering: Path, outputs: Iterable[Path], origin: str) -> N
     """
     table = read_clustering(clustering)
     classes = table["class"].nunique()
-    height = 2.7 if classes <= FEW_CLASSES else 2.4 + 0.04 * classes
+    height = 2.7 if classes <= FEW_CLASSES else min(2.4 + 0.04 * classes, TALLEST)
     with saved_figure(outputs, DOUBLE, height, origin) as figure:
         by_class, by_cluster, confusion = figure.subplots(1, 3)
         draw_class_and_cluster(by_class, by_cluster, table)
@@ -65,7 +65,7 @@ def plot_classification(classification: Path, outputs: Iterable[Path], origin: s
     )
     names = sorted(table["class"].unique())
     tested = table[table["predicted"] != ""]
-    height = 2.6 if len(names) <= FEW_CLASSES else 2.4 + 0.06 * len(names)
+    height = 2.6 if len(names) <= FEW_CLASSES else min(2.4 + 0.06 * len(names), TALLEST)
     with saved_figure(outputs, DOUBLE, height, origin) as figure:
         left, right = figure.subplots(1, 2)
         if len(tested):
@@ -73,7 +73,7 @@ def plot_classification(classification: Path, outputs: Iterable[Path], origin: s
             counts = counts.reindex(index=names, columns=names, fill_value=0)
             draw_confusion(left, counts.to_numpy(), names, names)
         else:
-            left.text(0.5, 0.5, "no labelled test subjects", ha="center", va="center")
+            left.text(0.5, 0.5, "no prediction for test subjects", ha="center", va="center")
             left.set_axis_off()
         left.set_title(f"test split, n = {len(tested)}")
         left.set_xlabel("predicted class")

@@ -91,18 +91,24 @@ def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
         )  # fmt: skip
     _pairs_axis(axes)
     axes.set_ylabel("loss")
-    axes.legend()
+    if axes.lines:
+        axes.legend()
 
 
 def draw_kappa(axes: Axes, table: pd.DataFrame) -> None:
     """Condition number (Eq. 7) against pairs seen; crosses where splines or steps broke.
+
+    The axis is logarithmic where the numbers span a decade.
 
     Arguments:
         table: pairs, kappa, failures.
     """
     dots = "o" if len(table) <= 60 else ""
     axes.plot(table["pairs"], table["kappa"], color=COLOURS[2], marker=dots, markersize=2.2)
-    axes.set_yscale("log")
+    if table["kappa"].max() >= 10 * table["kappa"].min() > 0:
+        axes.set_yscale("log")
+    else:
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.5g}"))
     broken = table[table["failures"] > 0]
     if len(broken):
         axes.plot(
@@ -219,13 +225,14 @@ def draw_confusion(
         counts: (R, C) whole numbers.
         rows, columns: names; counts are written into the cells of up to 20 rows and columns.
     """
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    written = max(counts.shape) <= 20
     labels = [[shortened(str(name), 18) for name in names] for names in (columns, rows)]
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    share = pd.DataFrame(share, index=labels[1], columns=labels[0])  # whence "auto" has names
+    written = max(counts.shape) <= 20
     sns.heatmap(
         share, ax=axes, vmin=0, vmax=1, cmap="Blues", cbar=False,
         annot=counts if written else False, fmt="d", annot_kws={"fontsize": SMALL},
-        xticklabels=labels[0] if written else "auto", yticklabels=labels[1] if written else "auto",
+        xticklabels=written or "auto", yticklabels=written or "auto",
     )  # fmt: skip
     axes.tick_params(length=0, labelsize=SMALL if written else TINY)
     axes.tick_params(axis="x", labelrotation=45 if max(map(len, labels[0])) > 3 else 0)

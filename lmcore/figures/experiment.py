@@ -31,6 +31,7 @@ from lmcore.points.landmarks import Landmarks, read_landmarks
 from lmcore.population.store import Population
 
 LINE, FOOTER = 0.09, 0.14  # inches: a line of a title, and the one under the figure
+KEYS = 5.4  # inches for the legend of the registrations and the colour bar beside it
 
 
 @contextmanager
@@ -113,10 +114,11 @@ def plot_registration(examples: Path, outputs: Iterable[Path], origin: str) -> N
     aspect, gap = shape[0] / shape[1], 0.15
     kinds, below, above = len(KINDS), 0.55, 0.3
     wide = kinds / aspect  # a row of one pair is a panel of this shape
-    abreast, _ = style.columns_that_fit(count, 1 / wide, DOUBLE, 8.0, above)
-    panel = min((DOUBLE - gap * (abreast - 1)) / abreast / kinds - 2 * PAD, 2.0)
+    abreast, row = style.columns_that_fit(count, 1 / wide, DOUBLE, 8.0, above)
+    panel = min(row + 2 * PAD, (DOUBLE - gap * (abreast - 1)) / abreast) / kinds - 2 * PAD
     rows = -(-count // abreast)
-    size = (DOUBLE, rows * (panel * aspect + above) + below)
+    width = abreast * kinds * (panel + 2 * PAD) + gap * (abreast - 1)
+    size = (max(width, KEYS), rows * (panel * aspect + above) + below)
     with saved_figure(outputs, *size, origin) as figure:
         spacer = gap / (panel + 2 * PAD)
         ratios = ([1.0] * kinds + [spacer]) * abreast
@@ -131,7 +133,7 @@ def plot_registration(examples: Path, outputs: Iterable[Path], origin: str) -> N
             scale, ax=np.ravel(axes), location="bottom", shrink=0.25, aspect=22, pad=0.02,
             anchor=(1.0, 0.0), extend="max",
         )  # fmt: skip
-        bar.set_label("|image - target|, before and after registration", fontsize=SMALL)
+        bar.set_label("|image - target|, before and after", fontsize=SMALL)
         bar.outline.set_visible(False)
         keys = _registration_keys(pairs["retained"])
         # beside the colour bar, in the room that it makes

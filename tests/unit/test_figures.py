@@ -121,6 +121,17 @@ def test_difference_is_absolute_and_on_the_given_scale():
     assert shown.get_clim() == (0, 4)
 
 
+@pytest.mark.parametrize("brightness", [0.0, 1.0])
+def test_rings_of_removed_landmarks_show_on_dark_and_on_light(brightness):
+    shape = (20, 40)
+    axes = bare_axes()
+    axes.set(xlim=(-0.5, 39.5), ylim=(19.5, -0.5), facecolor=(brightness,) * 3)
+    panels.draw_removed(axes, index_to_normalised(np.array([[30.0, 4.0]]), shape), shape)
+    grey = pixels(axes)[17:28, 147:158].mean(axis=-1)  # around row 22, column 152
+    assert np.abs(grey - brightness).max() > 0.4
+    assert grey[5, 5] == pytest.approx(brightness, abs=0.35)  # hollow
+
+
 def test_deformation_lines_lie_where_the_map_sends_the_grid():
     shape = (17, 33)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
@@ -191,6 +202,48 @@ def test_one_weight_in_one_fold_is_drawn():
     assert axes.lines[0].get_ydata().tolist() == [2.0]
 
 
+def test_legend_of_the_regularization_curve_is_above_the_panel():
+    table = pd.DataFrame({"weight": [1e-3, 1e-2, 1e-1] * 2, "fold": [0] * 3 + [1] * 3})
+    table["registration_loss"] = [2.0, 1, 3, 4, 3, 3]
+    with style.saved_figure([], style.SINGLE, 2.5) as figure:
+        axes = figure.subplots()
+        charts.draw_regularization(axes, table, chosen=1e-2)
+        figure.draw_without_rendering()
+    legend, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert legend.y0 >= panel.y1
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.x1
+
+
+def test_training_without_validation_has_one_curve_and_no_kept_state():
+    table = pd.DataFrame(
+        {"pairs": [10], "train_loss": [3.0], "validation_loss": [np.nan], "kappa": [2e3],
+         "failures": [0]}
+    )  # fmt: skip
+    losses, kappa = bare_axes(), bare_axes()
+    charts.draw_losses(losses, table)
+    charts.draw_kappa(kappa, table)
+    assert [line.get_label() for line in losses.lines] == ["training: match + λ κ(A)"]
+    assert losses.lines[0].get_xydata().tolist() == [[10, 3]]
+    assert losses.lines[0].get_marker() == "o"  # or one row would not be seen
+    assert kappa.lines[0].get_xydata().tolist() == [[10, 2000]]
+
+
+@pytest.mark.parametrize(("numbers", "scale"), [((9e2, 12e2), "linear"), ((9e2, 9e3), "log")])
+def test_condition_numbers_over_a_decade_have_a_logarithmic_axis(numbers, scale):
+    axes = bare_axes()
+    table = pd.DataFrame({"pairs": [1, 2], "kappa": numbers, "failures": 0})
+    charts.draw_kappa(axes, table)
+    assert axes.get_yscale() == scale
+
+
+def test_a_history_without_rows_says_that_nothing_was_trained(tmp_path, saved):
+    header = "epoch,pairs,train_loss,validation_loss,kappa,failures\n"
+    (tmp_path / "history.csv").write_text(header)
+    experiment.plot_training(tmp_path / "history.csv", [tmp_path / "out.png"], "mine")
+    assert "no training in this run" in [text.get_text() for text in saved[0].texts]
+
+
 def test_training_curve_rings_the_lowest_validation_loss_and_marks_failures():
     table = pd.DataFrame(
         {"pairs": [10, 20, 30], "train_loss": [3, 2, 1.0], "validation_loss": [4, 2.5, 2.7],
@@ -214,6 +267,83 @@ def test_confusion_writes_the_counts_and_colours_by_the_share_of_the_row():
     assert {t.get_position(): t.get_text() for t in axes.texts} == {
         (0.5, 0.5): "3", (1.5, 0.5): "1", (0.5, 1.5): "0", (1.5, 1.5): "5",
     }  # fmt: skip
+
+
+def test_class_means_are_means_in_the_order_and_colours_of_the_classes():
+    axes = bare_axes()
+    values = np.array([1.0, 0.2, 0.0, 0.4, 0.5, np.nan])
+    charts.draw_class_means(axes, values, np.array(["b$b", "a", "b$b", "a", "c", "c"]))
+    bars = sorted((bar for group in axes.containers for bar in group), key=lambda bar: bar.get_y())
+    assert [bar.get_width() for bar in bars] == pytest.approx([0.3, 0.5, 0.5])
+    expected = [to_rgb(style.class_style(place)[0]) for place in range(3)]
+    assert [bar.get_facecolor()[:3] for bar in bars] == expected
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", r"b\$b", "c"]
+
+
+def test_interval_of_a_class_mean_is_a_bootstrap_over_its_subjects():
+    right, classes = (
+        np.array([1.0] * 80 + [0.0] * 20 + [0.5] * 9),
+        np.array(["a"] * 100 + ["b"] * 9),
+    )
+    ends = []
+    for _ in range(2):
+        axes = bare_axes()
+        charts.draw_class_means(axes, right, classes)
+        ends.append([line.get_xdata().tolist() for line in axes.lines])
+    assert ends[0] == ends[1]  # seeded
+    wide, narrow = ends[0]
+    # binomial: 0.8 -+ 1.96 * 0.04
+    assert wide == pytest.approx([0.722, 0.878], abs=0.02)
+    assert narrow == [0.5, 0.5]
+
+
+def classification_table(folder, predicted):
+    path = folder / "classification.csv"
+    classes = ["NA", "b$b", "NA", "b$b", "c", "NA"]
+    splits = ["train"] * 2 + ["test"] * 4
+    table = {"subject": range(6), "split": splits, "class": classes, "predicted": predicted}
+    pd.DataFrame(table | {"cv_accuracy": [1, 0.25, 0.5, 0.75, 0, 0]}).to_csv(path, index=False)
+    return path
+
+
+def test_classification_figure_counts_test_subjects_and_averages_all(tmp_path, saved):
+    # nobody is predicted c, which has its column still; a class may be called NA
+    path = classification_table(tmp_path, ["", "", "NA", "NA", "b$b", "NA"])
+    analyses.plot_classification(path, [tmp_path / "out.png"], "mine")
+    confusion, means = saved[0].axes
+    counts = np.array([int(text.get_text()) for text in confusion.texts]).reshape(3, 3)
+    assert counts.tolist() == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
+    names = ["NA", r"b\$b", "c"]
+    assert [label.get_text() for label in confusion.get_yticklabels()] == names
+    assert [label.get_text() for label in confusion.get_xticklabels()] == names
+    assert confusion.get_title() == "test split, n = 4"
+    assert (confusion.get_xlabel(), confusion.get_ylabel()) == ("predicted class", "class")
+    bars = sorted((bar for group in means.containers for bar in group), key=lambda bar: bar.get_y())
+    assert [bar.get_width() for bar in bars] == pytest.approx([0.5, 0.5, 0])
+    assert means.get_title().endswith("n = 6")
+    assert means.get_xlim() == (0, 1)
+
+
+def test_classification_figure_without_test_predictions_keeps_the_cross_validation(tmp_path, saved):
+    path = classification_table(tmp_path, [""] * 6)
+    analyses.plot_classification(path, [tmp_path / "out.png"], "mine")
+    confusion, means = saved[0].axes
+    assert [text.get_text() for text in confusion.texts] == ["no prediction for test subjects"]
+    assert len(means.containers) == 3
+
+
+def test_confusion_of_many_classes_is_named_without_counts():
+    axes = bare_axes(4, 4)
+    names = [f"class {k}" for k in range(30)]
+    charts.draw_confusion(axes, np.eye(30, dtype=int), names, names)
+    assert not axes.texts
+    for labels, places in (
+        (axes.get_yticklabels(), axes.get_yticks()),
+        (axes.get_xticklabels(), axes.get_xticks()),
+    ):
+        assert len(labels) >= 10
+        expected = [names[int(place)] for place in places]
+        assert [label.get_text() for label in labels] == expected
 
 
 def test_clusters_have_the_style_of_the_class_whose_number_they_have():
@@ -252,6 +382,14 @@ def test_columns_that_fit_makes_panels_as_large_as_possible():
     assert style.columns_that_fit(4, 4.0, 8, 4 + gap, 0) == (4, pytest.approx(1))
     assert style.columns_that_fit(4, 1.0, 4, 4, 0) == (2, pytest.approx(2 - gap))
     assert style.columns_that_fit(1, 0.5, 3, 9, 0) == (1, pytest.approx(3 - gap))
+
+
+def test_columns_that_fit_leaves_few_cells_empty():
+    gap = 2 * style.PAD
+    # 8 squares: 3 columns would be larger by a sixth, with an empty cell
+    assert style.columns_that_fit(8, 1.0, 7.2, 6.3, 0) == (4, pytest.approx(1.8 - gap))
+    # 7 have no full grid but strips of a row or a column
+    assert style.columns_that_fit(7, 1.0, 7.2, 6.3, 0)[0] == 4
 
 
 def test_long_names_keep_their_ends():
@@ -402,6 +540,10 @@ def test_figure_3_holds_images_the_curve_and_both_scatter_plots(run, saved):
     assert by_class.collections[0].get_offsets()[:, 0].tolist() == [1, 3, 5, 7, 9, 11]
     assert by_cluster.get_title() == "by spectral cluster\nARI 0.50 [0.25, 0.75]"
     assert by_cluster.get_xlabel() == "component 1 (40%)"
+    # the block of images is as high as the figure, but for the footer
+    FigureCanvasAgg(saved[0]).draw()
+    boxes = [ax.get_tightbbox().transformed(saved[0].transFigure.inverted()) for ax in pictures]
+    assert max(box.y1 for box in boxes) - min(box.y0 for box in boxes) > 0.85
 
 
 def test_registration_figure_shows_each_pair(run, saved):
@@ -409,27 +551,31 @@ def test_registration_figure_shows_each_pair(run, saved):
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     grid = index_to_normalised(np.stack([x, y], axis=-1), shape)
     with h5py.File(folder / "examples.h5", "w") as file:
-        file["source"], file["target"] = images[:3, 0], images[3:6, 0]
-        file["registered"] = images[6:9, 0]
-        file["source_points"], file["target_points"] = points[:3], points[3:6]
+        file["source"], file["target"] = images[:4, 0], images[4:8, 0]
+        file["registered"] = images[8:, 0]
+        file["source_points"], file["target_points"] = points[:4], points[4:8]
         file["numbers"], file["retained"] = np.arange(1, 6), np.isin(np.arange(5), [1, 3, 4])
-        file["grid_points"] = np.stack([grid] * 3)
-        for name, chosen in (("source_subjects", names[:3]), ("target_subjects", names[3:6])):
+        file["grid_points"] = np.stack([grid] * 4)
+        for name, chosen in (("source_subjects", names[:4]), ("target_subjects", names[4:8])):
             file.create_dataset(name, data=chosen, dtype=h5py.string_dtype())
     experiment.plot_registration(folder / "examples.h5", [folder / "out.png"], "simulated")
-    axes = [ax for ax in saved[0].axes if ax.get_title() in experiment.KINDS]
-    assert [ax.get_title() for ax in axes] == list(experiment.KINDS) * 3
-    for pair in range(3):
+    axes = [ax for ax in saved[0].axes if ax.get_title()]
+    titles = list(experiment.KINDS)
+    if shape[1] > shape[0]:  # else the panels are too narrow for it
+        titles[4:6] = "|source - target|", "|registered - target|"
+    assert [ax.get_title() for ax in axes] == titles * 4
+    assert saved[0].get_figheight() <= style.TALLEST
+    for pair in range(4):
         source, target, registered, _, before, after, mesh = axes[7 * pair : 7 * pair + 7]
-        for ax, subject in ((source, pair), (target, pair + 3), (registered, pair + 6)):
+        for ax, subject in ((source, pair), (target, pair + 4), (registered, pair + 8)):
             expected = panels.show_image(bare_axes(), images[subject]).get_array()
             np.testing.assert_array_equal(ax.images[0].get_array(), expected)
         removed, kept = (group.get_offsets().data for group in target.collections)
-        np.testing.assert_allclose(kept, on_pixels(points[pair + 3, [1, 3, 4]], shape), rtol=1e-6)
-        np.testing.assert_allclose(removed, on_pixels(points[pair + 3, [0, 2]], shape), rtol=1e-6)
-        difference = np.abs(images[pair, 0] - images[pair + 3, 0])
+        np.testing.assert_allclose(kept, on_pixels(points[pair + 4, [1, 3, 4]], shape), rtol=1e-6)
+        np.testing.assert_allclose(removed, on_pixels(points[pair + 4, [0, 2]], shape), rtol=1e-6)
+        difference = np.abs(images[pair, 0] - images[pair + 4, 0])
         np.testing.assert_allclose(before.images[0].get_array(), difference, rtol=1e-6)
-        difference = np.abs(images[pair + 6, 0] - images[pair + 3, 0])
+        difference = np.abs(images[pair + 8, 0] - images[pair + 4, 0])
         np.testing.assert_allclose(after.images[0].get_array(), difference, rtol=1e-6)
         assert before.images[0].get_clim() == after.images[0].get_clim()
         assert mesh.collections[0].get_segments()[0][-1].tolist() == [shape[1] - 1, 0]
@@ -455,6 +601,8 @@ def test_every_figure_is_rendered_without_a_warning(run, recwarn):
     experiment.plot_training(folder / "history.csv", to("training"), "mine")
     experiment.plot_importance(folder / "importance.csv", 2, to("importance"), "mine")
     analyses.plot_clustering(folder / "clustering.csv", to("clustering"), "mine")
+    for name, predicted in (("tested", ["", "", "NA", "c", "c", "NA"]), ("untested", [""] * 6)):
+        analyses.plot_classification(classification_table(folder, predicted), to(name), "mine")
     weights, choice = folder / "weights.csv", folder / "choice.json"
     analyses.plot_regularization(weights, choice, to("regularization"), "mine")
     paper.figure_2(
