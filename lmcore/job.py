@@ -18,8 +18,9 @@ def job(snakemake) -> Iterator[None]:
     """Run a script's work with its log, its threads, and errors as the user should see them.
 
     - Progress goes to the terminal and to the rule's log file.
-    - The log file is locked: a job of a killed run that is still at work is waited for, so that
-      two jobs never write the same results.
+    - A lock file beside the log is held: a job of a killed run that is still at work is waited
+      for, so that two jobs never write the same results. (Not the log itself: Snakemake deletes
+      it before a job.)
     - Threads are those the configuration fixed (`params.threads`), whatever `--cores` is.
     - An InputError becomes one line `error: ...` at the end of the log, which Snakemake prints
       (`show-failed-logs`), and exit code 1. Any other exception keeps its traceback.
@@ -29,10 +30,8 @@ def job(snakemake) -> Iterator[None]:
     """
     path = Path(str(snakemake.log[0]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        _lock(log, snakemake.rule)
-        log.seek(0)
-        log.truncate()
+    lock_path = path.with_name(f".{path.name}.lock")
+    with _locked(lock_path, snakemake.rule), path.open("w", encoding="utf-8") as log:
         handlers = [logging.StreamHandler(sys.stderr), logging.StreamHandler(log)]
         for handler in handlers:
             handler.setFormatter(logging.Formatter("%(message)s"))
@@ -55,16 +54,19 @@ def job(snakemake) -> Iterator[None]:
                 logger.removeHandler(handler)
 
 
-def _lock(log, rule: str) -> None:
-    """Hold the log file for as long as this process lives; wait if another job holds it."""
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"{rule}: waiting for the same job of an interrupted run to end", file=sys.stderr)
-        fcntl.flock(log, fcntl.LOCK_EX)
-    except OSError:
-        # some network file systems have no locks
-        print(f"{rule}: {log.name} cannot be locked on this file system", file=sys.stderr)
+@contextlib.contextmanager
+def _locked(path: Path, rule: str) -> Iterator[None]:
+    """Hold the lock file while the block runs; wait first if another job holds it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{rule}: waiting for the same job of an interrupted run to end", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            # some network file systems have no locks
+            print(f"{rule}: {path} cannot be locked on this file system", file=sys.stderr)
+        yield
 
 
 @contextlib.contextmanager

@@ -1,0 +1,57 @@
+"""The chain on real micrographs, shortened: LMCORE_REAL_DATA names the folder that holds them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import read_table
+
+pytestmark = pytest.mark.workflow
+FOLDER = Path(os.environ.get("LMCORE_REAL_DATA", ""))
+
+CONFIG = """
+run: [real]
+experiments:
+  real:
+    population: {{table: {table}{more}}}
+    training: {{pairs: {pairs}, validate_every: {pairs}, batch: 8}}
+    redundancy: {{retain: 10}}
+    analyses: {analyses}
+"""
+
+
+def chain(project, table: Path, target: str, pairs: int, more: str = "", analyses: str = "{}"):
+    """Run one experiment on a real table; its numbers by name."""
+    if not os.environ.get("LMCORE_REAL_DATA") or not table.exists():
+        pytest.skip(f"LMCORE_REAL_DATA names no folder with {table.parent.name}/{table.name}")
+    content = CONFIG.format(table=table, pairs=pairs, more=more, analyses=analyses)
+    (project.folder / "real.yaml").write_text(content)
+    result = project.run(target, config="real.yaml")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-3000:]
+    rows = read_table(project.folder / "results/real/numbers.csv")
+    return {row["name"]: float(row["value"]) for row in rows}
+
+
+def test_diatoms_with_their_genus(project):
+    numbers = chain(
+        project,
+        FOLDER / "diatoms_4genus/subjects.csv",
+        "all",
+        40000,
+        ", class: genus",
+        "{clustering: {}, classification: {repeats: 1}}",
+    )
+    assert numbers["majority_accuracy"] == pytest.approx(350 / 971, abs=1e-6)
+    assert numbers["registration_loss_ratio"] < 0.95
+    assert numbers["cv_accuracy"] > numbers["majority_accuracy"] + 0.15
+
+
+def test_fly_wings_come_back_in_their_own_pixels(project):
+    table = FOLDER / "fly_wings/subjects.csv"
+    numbers = chain(project, table, "all", 8000)
+    assert numbers["registration_loss_ratio"] < 1
+    rows = read_table(project.folder / "results/real/landmarks/all.csv")
+    assert {row["subject"] for row in rows} == {row["subject"] for row in read_table(table)}
+    # 632 x 480 pixels, letterboxed into 96 x 128: i / 127 of the frame is i / 127 of the image
+    for row in rows[::50]:
+        assert float(row["pixel_x"]) == pytest.approx((float(row["i"]) + 0.5) * 632 / 128 - 0.5)
