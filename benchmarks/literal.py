@@ -145,9 +145,7 @@ class LiteralTraining:
 
 
 @torch.no_grad()
-def difference(
-    images: torch.Tensor, landmarks: torch.Tensor
-) -> tuple[float, float]:
+def difference(images: torch.Tensor, landmarks: torch.Tensor) -> tuple[float, float]:
     """Largest absolute difference of registered intensities to ours, and kappa over ours.
 
     All ordered pairs of the images, the diagonal included, every pixel (grid stride 1).

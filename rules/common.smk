@@ -30,7 +30,9 @@ def load_runs(config):
     for name, run in runs.items():
         check_run(name, run)
         if (BASE / "workflow_scripts" / f"{name}.py").exists():
-            raise InputError(f"an experiment cannot be named {name}, as a rule is: rename it")
+            raise InputError(
+                f"rename the experiment {name}, which is the name of a rule"
+            )
     tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
     for name, run in runs.items():
         check_inputs(name, run, tables[name.split("/")[0]])

@@ -6,9 +6,9 @@ from lmcore.population.build import preprocess_population
 with job(snakemake):
     settings = snakemake.params.settings
     if snakemake.input.pretrained:  # its images have to be prepared as it knows them
-        from lmcore.discovery.checkpoint import load_encoder
+        from lmcore.discovery.encoder_file import read_encoder_file
 
-        settings = load_encoder(snakemake.input.pretrained)[1]["preprocessing"]
+        settings = read_encoder_file(snakemake.input.pretrained)["preprocessing"]
     preprocess_population(
         table=snakemake.input.table,
         root=snakemake.params.root,

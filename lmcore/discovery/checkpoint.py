@@ -1,6 +1,5 @@
 """Encoders and interrupted trainings on disk. Nothing here can run code from a file."""
 
-import io
 import logging
 import os
 from pathlib import Path
@@ -9,13 +8,10 @@ import torch
 
 from lmcore import __version__
 from lmcore.discovery.encoder import LandmarkEncoder
+from lmcore.discovery.encoder_file import FORMAT, KIND, read_encoder_file, write_tensors
 from lmcore.errors import InputError
-from lmcore.files import whole_file
 
 logger = logging.getLogger("lmcore")
-
-KIND, FORMAT = "lmcore landmark encoder", 1
-NEEDED = {"encoder", "state", "kernel", "preprocessing"}
 
 
 def save_encoder(path: str | os.PathLike, encoder: LandmarkEncoder, **meta: object) -> None:
@@ -27,7 +23,7 @@ def save_encoder(path: str | os.PathLike, encoder: LandmarkEncoder, **meta: obje
         meta: plain values to keep beside it: `kernel`, `preprocessing`, settings of the training.
     """
     state = {name: value.detach().cpu() for name, value in encoder.state_dict().items()}
-    _save(
+    write_tensors(
         path,
         {
             "kind": KIND,
@@ -44,24 +40,9 @@ def load_encoder(path: str | os.PathLike) -> tuple[LandmarkEncoder, dict]:
     """An encoder, ready for inference on the CPU, and what was written beside it.
 
     Raises:
-        InputError: if the file is no encoder of this project, was written by a newer version,
-            or holds anything that would have to be unpickled as code.
+        InputError: as `read_encoder_file`, and if the weights do not fit the network.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"encoder {path} does not exist") from None
-    except Exception:  # torch raises a dozen types for broken or hostile files
-        raise InputError(f"{path} is not an encoder of this project (or is damaged)") from None
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise InputError(f"{path} is not an encoder of this project")
-    if content.get("format") != FORMAT:
-        raise InputError(
-            f"encoder {path} has format {content.get('format')}, this version reads {FORMAT}: "
-            f"use lmcore {content.get('lmcore')} or train again"
-        )
-    if missing := sorted(NEEDED - content.keys()):
-        raise InputError(f"encoder {path} is damaged: it lacks {', '.join(missing)}")
+    content = read_encoder_file(path)
     try:
         encoder = LandmarkEncoder(**content["encoder"])
         encoder.load_state_dict(content["state"])
@@ -72,7 +53,7 @@ def load_encoder(path: str | os.PathLike) -> tuple[LandmarkEncoder, dict]:
 
 def save_checkpoint(path: str | os.PathLike, digest: str, state: dict) -> None:
     """Write an interrupted training, whole or not at all."""
-    _save(path, {"digest": digest, **state})
+    write_tensors(path, {"digest": digest, **state})
 
 
 def load_checkpoint(path: str | os.PathLike, digest: str) -> dict | None:
@@ -92,11 +73,3 @@ def load_checkpoint(path: str | os.PathLike, digest: str) -> dict | None:
         logger.info(f"{path} is of other settings, code or population: training starts afresh")
         return None
     return state
-
-
-def _save(path: str | os.PathLike, content: dict) -> None:
-    # Through memory: torch names the archive inside after the file, and the file is temporary.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())

@@ -1,11 +1,18 @@
-"""Which images meet in a training step: batches of images, all of whose pairs are registered."""
+"""Which images meet in a training step: batches of images, whose pairs are registered."""
+
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 
 from lmcore.population.store import Population
 
 # Populations up to this size are kept in memory; larger ones are read batch by batch.
 CACHE_BYTES = 1_000_000_000
+# What is compared to find neighbours: the first components of images of about so many pixels.
+THUMBNAIL_PIXELS = 256
+COMPONENTS = 16
+READ_AT_A_TIME = 64
 
 
 class Images:
@@ -37,14 +44,26 @@ class Batches:
     Over the epochs every ordered pair of subjects meets in some batch. The state can be taken
     and put back, so that an interrupted training goes on with the same batches.
 
+    With descriptors a batch is a subject drawn at random and those nearest to it that the round
+    has left, so that in a large population images are registered to similar ones. Every subject
+    still comes once a round, and neighbourhoods differ from round to round; but pairs of images
+    far apart may never meet.
+
     Arguments:
         indices: subjects to draw from.
         size: images per batch; fewer where there are fewer subjects.
         seed: of the shuffling.
+        descriptors: (len(indices), k) of the subjects, near for images that are alike; or None.
     """
 
-    def __init__(self, indices: list[int], size: int, seed: int):
-        self.indices = list(indices)
+    def __init__(
+        self,
+        indices: list[int],
+        size: int,
+        seed: int,
+        descriptors: torch.Tensor | None = None,
+    ):
+        self.indices, self.descriptors = list(indices), descriptors
         self.size = min(size, len(self.indices))
         if self.size < 2:
             raise ValueError(f"pairs need two subjects, there are {len(self.indices)}")
@@ -56,10 +75,33 @@ class Batches:
             order = torch.randperm(len(self.indices), generator=self.generator)
             # the few that wait from the last round go first, and once more at this round's end
             waiting = set(self.queue)
-            fresh = [self.indices[i] for i in order.tolist()]
-            self.queue += sorted(fresh, key=lambda index: index in waiting)
+            order = sorted(order.tolist(), key=lambda place: self.indices[place] in waiting)
+            if self.descriptors is not None:
+                order = self._by_neighbourhood(order)
+            self.queue += [self.indices[place] for place in order]
         batch, self.queue = self.queue[: self.size], self.queue[self.size :]
         return batch
+
+    def _by_neighbourhood(self, order: list[int]) -> list[int]:
+        """The places of a round in batches of neighbours; `order` has those that wait last."""
+        waiting = len(self.queue)
+        left, arranged = torch.tensor(order), []
+        if waiting:
+            # the first batch is theirs, and is filled up with neighbours of the first of them
+            fresh = left[: len(left) - waiting]
+            near = self._nearest(self.indices.index(self.queue[0]), fresh)[: self.size - waiting]
+            arranged += fresh[near].tolist()
+            left = left[~torch.isin(left, fresh[near])]
+        while len(left) >= self.size:
+            near = self._nearest(left[0], left)[: self.size]
+            arranged += left[near].tolist()
+            left = left[~torch.isin(left, left[near])]
+        return arranged + left.tolist()
+
+    def _nearest(self, place: int, others: torch.Tensor) -> torch.Tensor:
+        """The order of `others` by their distance to the subject at `place`."""
+        difference = self.descriptors[others] - self.descriptors[place]
+        return difference.square().sum(dim=1).argsort(stable=True)
 
     def state(self) -> dict:
         """Everything the sequence depends on from here."""
@@ -69,6 +111,24 @@ class Batches:
         """Go on from a state taken earlier."""
         self.generator.set_state(state["generator"])
         self.queue = list(state["queue"])
+
+
+def describe(images: Callable[[list[int]], torch.Tensor], indices: list[int]) -> torch.Tensor:
+    """(len(indices), k) float64 cheap descriptors: principal components of small copies.
+
+    Arguments:
+        images: gives (B, C, *spatial) for a list of subject indices; read a few at a time.
+    """
+    small = []
+    for begin in range(0, len(indices), READ_AT_A_TIME):
+        batch = images(indices[begin : begin + READ_AT_A_TIME])
+        side = round(THUMBNAIL_PIXELS ** (1 / (batch.dim() - 2)))
+        size = [min(side, length) for length in batch.shape[2:]]
+        small.append(F.interpolate(batch, size=size, mode="area").flatten(1).double())
+    small = torch.cat(small)
+    centred = small - small.mean(dim=0)
+    _, axes = torch.linalg.eigh(centred.T @ centred)  # in ascending order of variance
+    return centred @ axes[:, -COMPONENTS:]
 
 
 def fixed_subset(indices: list[int], count: int, seed: int) -> list[int]:

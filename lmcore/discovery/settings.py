@@ -21,7 +21,9 @@ class TrainingSettings:
         pairs: ordered pairs of two different images to see in all.
         validate_every: pairs between two validations.
         patience: validations without improvement before training stops; 0 never stops early.
-        batch: images per step; all their ordered pairs are registered.
+        batch: images per step.
+        pairing: `all` registers all ordered pairs of a step's images, `random` each image to one
+            other; `neighbours` is `all` with similar images in a step.
         learning_rate: of Adam.
         grid_stride: of the control grid in training.
         gpus: 0 trains on the CPU, 1 on CUDA.
@@ -39,6 +41,7 @@ class TrainingSettings:
     validate_every: int = 10_000
     patience: int = 0
     batch: int = 12
+    pairing: str = "all"
     learning_rate: float = 1e-3
     grid_stride: int = 4
     gpus: int = 0

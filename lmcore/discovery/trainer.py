@@ -12,7 +12,7 @@ import torch
 from lmcore.discovery.checkpoint import load_checkpoint, save_checkpoint
 from lmcore.discovery.encoder import LandmarkEncoder
 from lmcore.discovery.objective import Objective, Registrar, pair_mean
-from lmcore.discovery.pairs import Batches
+from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.errors import InputError
 from lmcore.progress import Progress
@@ -86,11 +86,13 @@ class Training:
             settings.regularization,
             settings.recipe,
             settings.landmarks,
+            settings.pairing,
         )
         self.optimizer = torch.optim.Adam(
             self.encoder.parameters(), lr=settings.learning_rate, fused=True
         )
-        self.batches = Batches(train, settings.batch, seed)
+        descriptors = describe(images, train) if settings.pairing == "neighbours" else None
+        self.batches = Batches(train, settings.batch, seed, descriptors)
         self.pairs, self.steps, self.history = 0, 0, []
         self.best, self.best_state = float("inf"), None
         self.checkpoint: str | os.PathLike | None = None
@@ -110,7 +112,7 @@ class Training:
         self.optimizer.grad_scale, self.optimizer.found_inf = None, (~finite).float()
         self.optimizer.step()
         self.steps += 1
-        self.pairs += len(batch) * (len(batch) - 1)
+        self.pairs += self.objective.pairs(len(batch))
         row = [torch.where(finite, loss, 0.0), torch.where(finite, kappa, 0.0), failures, ~finite]
         self.sums += torch.stack([value.detach().double() for value in row])
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore.discovery.objective import Objective, Registrar, pair_mean
-from lmcore.registration import spline
+from lmcore.discovery.objective import Objective, Registrar, Supervision, pair_mean
+from lmcore.registration import spline, warp
 from lmcore.registration.regularity import mean_condition_number
+from lmcore.registration.similarity import SIMILARITIES
 
 SHAPE = (18, 26)
 
@@ -117,6 +118,165 @@ def test_strided_grid_registers_almost_the_same(blobs):
     strided = Registrar((40, 60), grid_stride=4).register(images, landmarks)
     assert strided.points.shape == full.points.shape == (3, 3, 40, 60, 2)
     assert (strided.registered - full.registered).abs().mean() < 2e-3
+
+
+@pytest.mark.parametrize(("shape", "stride"), [(SHAPE, 1), ((8, 9, 10), 3)])
+def test_one_source_for_each_target_is_the_diagonal_of_all(blobs, shape, stride):
+    images, landmarks = torch.from_numpy(blobs(5, shape)), landmarks_of(5, 6, len(shape))
+    registrar = Registrar(shape, grid_stride=stride)
+    everything = registrar.register(images[2:], landmarks[2:], landmarks[:3])
+    each = registrar.register_each(images[2:], landmarks[2:], landmarks[:3])
+    order = torch.arange(3)
+    assert each.registered.shape == (3, 1, 1, *shape)
+    torch.testing.assert_close(each.registered[:, 0], everything.registered[order, order])
+    torch.testing.assert_close(each.points[:, 0], everything.points[order, order])
+
+
+def test_random_pairs_are_each_image_from_the_one_before_it(blobs):
+    images, landmarks = torch.from_numpy(blobs(4, SHAPE)), landmarks_of(4)
+    landmarks[3, 2] = landmarks[3, 5]  # one target without a solution, still a source
+    every = Objective(Registrar(SHAPE), "l2", 1e-5, "paper", 6)
+    random = Objective(Registrar(SHAPE), "l2", 1e-5, "paper", 6, "random")
+    assert (every.pairs(4), random.pairs(4)) == (12, 4)
+    registered = Registrar(SHAPE).register(images, landmarks).registered
+    losses = SIMILARITIES["l2"](images, registered)
+    loss, match, kappa, failures = random(images, landmarks)
+    expected = np.mean([losses[target, target - 1].item() for target in (0, 1, 2)])
+    assert match.item() == pytest.approx(expected, rel=1e-5)
+    assert kappa == every(images, landmarks)[2]
+    assert failures == 1
+    assert loss.item() == pytest.approx(expected + 1e-5 * kappa.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("pairing", ["all", "random"])
+@pytest.mark.parametrize("match", SIMILARITIES)
+class TestMask:
+    """Eq. 9 in training."""
+
+    def test_one_for_all_lies_still(self, blobs, match, pairing):
+        images, landmarks = torch.from_numpy(blobs(3, SHAPE)), landmarks_of(3)
+        mask = torch.zeros(1, 1, *SHAPE)
+        mask[..., 4:11, 7:20] = 0.5
+        objective = Objective(Registrar(SHAPE), match, 0.0, "paper", 6, pairing)
+        registered = Registrar(SHAPE).register(images, landmarks).registered
+        values = SIMILARITIES[match](images * mask, registered * mask)
+        found = objective(images, landmarks, mask)[1].item()
+        assert found == pytest.approx(self.mean(values, pairing), rel=1e-5)
+        ones = objective(images, landmarks, torch.ones(1, 1, *SHAPE))[1]
+        assert ones == objective(images, landmarks)[1]
+
+    def test_each_images_own_moves_with_it(self, blobs, match, pairing):
+        images, landmarks = torch.from_numpy(blobs(3, SHAPE)), landmarks_of(3)
+        masks = torch.from_numpy(blobs(3, SHAPE, seed=4))
+        objective = Objective(Registrar(SHAPE), match, 0.0, "paper", 6, pairing)
+        registered, moved = (
+            Registrar(SHAPE).register(maps, landmarks).registered for maps in (images, masks)
+        )
+        values = SIMILARITIES[match](images * masks, registered * moved)
+        found = objective(images, landmarks, masks)[1].item()
+        assert found == pytest.approx(self.mean(values, pairing), rel=1e-5)
+
+    @staticmethod
+    def mean(values, pairing):
+        every = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+        pairs = every if pairing == "all" else [(0, 2), (1, 0), (2, 1)]
+        return np.mean([values[pair].item() for pair in pairs])
+
+
+@pytest.mark.parametrize("pairing", ["all", "random"])
+@pytest.mark.parametrize("match", SIMILARITIES)
+class TestSupervision:
+    """Eq. 8: beta 1_C L_match(C_T, C_R)."""
+
+    WEIGHT = 0.7
+
+    def losses(self, images, shapes, present, landmarks, match, pairing):
+        """With shapes and without, and the gradient of their difference by the landmarks."""
+        landmarks = landmarks.clone().requires_grad_()
+        objective = Objective(
+            Registrar(images.shape[2:]), match, 1e-6, "paper", 6, pairing, self.WEIGHT
+        )
+        given = objective(images, landmarks, None, Supervision(shapes, torch.tensor(present)))
+        without = objective(images, landmarks)
+        assert all(a == b for a, b in zip(given[1:], without[1:], strict=True))
+        (gradient,) = torch.autograd.grad(given[0], landmarks)
+        (least,) = torch.autograd.grad(without[0], landmarks)
+        return given[0].item(), without[0].item(), gradient - least
+
+    @pytest.mark.parametrize(
+        "present",
+        [[True] * 4, [True, False, True, True], [True, True, False, False]],
+        ids=["all", "some", "one pair"],
+    )
+    @pytest.mark.parametrize("shape", [SHAPE, (8, 9, 10)])
+    def test_is_the_mean_over_pairs_that_both_have_a_shape(
+        self, blobs, match, pairing, present, shape
+    ):
+        images, landmarks = torch.from_numpy(blobs(4, shape)), landmarks_of(4, 6, len(shape))
+        distance = 10 * torch.from_numpy(blobs(4, shape, seed=9)) - 3
+        shapes = distance.clone()
+        shapes[~torch.tensor(present)] = float("nan")  # whatever is there is not looked at
+        registered = Registrar(shape).register(distance, landmarks).registered
+        values = SIMILARITIES[match](distance, registered)
+        pairs = [(t, s) for t, s in itertools.permutations(range(4), 2) if present[t] & present[s]]
+        if pairing == "random":
+            pairs = [(target, source) for target, source in pairs if source == (target - 1) % 4]
+        expected = np.mean([values[pair].item() for pair in pairs])
+        given, without, gradient = self.losses(images, shapes, present, landmarks, match, pairing)
+        assert given - without == pytest.approx(self.WEIGHT * expected, rel=1e-3)
+        assert gradient.isfinite().all()
+        assert gradient.any()
+
+    @pytest.mark.parametrize("present", [[False] * 4, [False, True, False, False]])
+    def test_nothing_where_no_pair_has_two(self, blobs, match, pairing, present):
+        images, landmarks = torch.from_numpy(blobs(4, SHAPE)), landmarks_of(4)
+        shapes = torch.full((4, 1, *SHAPE), float("nan"))
+        shapes[1] = images[1] > 0.5
+        given, without, gradient = self.losses(images, shapes, present, landmarks, match, pairing)
+        assert given == without
+        assert gradient.abs().max() < 1e-7
+
+    def test_failed_targets_are_left_out(self, blobs, match, pairing):
+        images, landmarks = torch.from_numpy(blobs(4, SHAPE)), landmarks_of(4)
+        landmarks[1, 3] = landmarks[1, 0]
+        registered = Registrar(SHAPE).register(images, landmarks).registered
+        values = SIMILARITIES[match](images, registered)
+        pairs = [(t, s) for t, s in itertools.permutations(range(3), 2) if t != 1]
+        if pairing == "random":
+            pairs = [(2, 1)]  # (0, 3) has one shape, (1, 0) no solution
+        present = [True, True, True, False]
+        given, without, gradient = self.losses(images, images, present, landmarks, match, pairing)
+        expected = self.WEIGHT * np.mean([values[pair].item() for pair in pairs])
+        assert given - without == pytest.approx(expected, rel=1e-3)
+        assert gradient.isfinite().all()
+
+
+def test_mask_and_supervision_together(blobs):
+    images, landmarks = torch.from_numpy(blobs(3, SHAPE)), landmarks_of(3)
+    masks, shapes = (torch.from_numpy(blobs(3, SHAPE, seed)) for seed in (4, 9))
+    objective = Objective(Registrar(SHAPE), "l2", 0.0, "paper", 6, supervision=0.5)
+    present = torch.ones(3, dtype=torch.bool)
+    loss, match, *_ = objective(images, landmarks, masks, Supervision(shapes, present))
+    assert match == objective(images, landmarks, masks)[1]
+    shapes_alone = objective(shapes, landmarks)[1].item()
+    assert (loss - match).item() == pytest.approx(0.5 * shapes_alone, rel=1e-4)
+
+
+def test_nothing_but_images_is_warped_without_mask_and_shapes(blobs, monkeypatch):
+    channels = []
+    sample = warp.sample
+
+    def counting(images, points):
+        channels.append(images.shape[1])
+        return sample(images, points)
+
+    monkeypatch.setattr(warp, "sample", counting)
+    images, landmarks = torch.from_numpy(blobs(3, SHAPE)), landmarks_of(3)
+    objective = Objective(Registrar(SHAPE), "l2", 0.0, "paper", 6)
+    objective(images, landmarks)
+    objective(images, landmarks, torch.ones(1, 1, *SHAPE))
+    objective(images, landmarks, images, Supervision(images, torch.ones(3, dtype=torch.bool)))
+    assert channels == [1, 1, 3]
 
 
 def test_unknown_recipe():

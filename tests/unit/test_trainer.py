@@ -117,6 +117,33 @@ def test_learns_to_register(images):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("pairing", ["random", "neighbours"])
+def test_other_pairings_learn_and_resume(images, tmp_path, pairing):
+    settings = replace(
+        SETTINGS, pairing=pairing, pairs=400, validate_every=100, batch=5, learning_rate=3e-3
+    )
+    whole = training_on(images, settings).run()
+    per_step = 5 if pairing == "random" else 20
+    assert [row["pairs"] for row in whole.history] == [100, 200, 300, 400]
+    assert whole.history[-1]["validation_loss"] < whole.history[0]["validation_loss"]
+    path, calls = tmp_path / "checkpoint.pt", 2 + 3 * 100 // per_step
+    with pytest.raises(KeyboardInterrupt):
+        training_on(Spy(images, calls, interrupt), settings).run(path, "digest")
+    resumed = training_on(images, settings).run(path, "digest")
+    assert resumed.pairs_here < 400
+    assert resumed.history == whole.history
+    assert bytes_of(resumed.encoder, tmp_path) == bytes_of(whole.encoder, tmp_path)
+
+
+@pytest.mark.parametrize("match", ["ncc", "mind"])
+def test_other_similarities_train(images, match):
+    settings = replace(
+        SETTINGS, match=match, pairs=600, validate_every=300, batch=5, learning_rate=3e-3
+    )
+    losses = [row["validation_loss"] for row in training_on(images, settings).run().history]
+    assert losses[1] < losses[0] < 1
+
+
 def test_history(images):
     settings = replace(SETTINGS, pairs=31, validate_every=12)
     rows = training_on(images, settings).run().history

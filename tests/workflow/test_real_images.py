@@ -52,6 +52,8 @@ def test_fly_wings_come_back_in_their_own_pixels(project):
     assert numbers["registration_loss_ratio"] < 1
     rows = read_table(project.folder / "results/real/landmarks/all.csv")
     assert {row["subject"] for row in rows} == {row["subject"] for row in read_table(table)}
-    # 632 x 480 pixels, letterboxed into 96 x 128: i / 127 of the frame is i / 127 of the image
+    # 632 x 480 pixels fit into 96 x 128 as 96 x 126, with one column of padding on either side
     for row in rows[::50]:
-        assert float(row["pixel_x"]) == pytest.approx((float(row["i"]) + 0.5) * 632 / 128 - 0.5)
+        x, y = float(row["i"]) - 1, float(row["j"])
+        assert float(row["pixel_x"]) == pytest.approx((x + 0.5) * 632 / 126 - 0.5, abs=1e-4)
+        assert float(row["pixel_y"]) == pytest.approx((y + 0.5) * 480 / 96 - 0.5, abs=1e-4)
