@@ -91,8 +91,8 @@ def register_images(
     sources = spline.with_corners(torch.from_numpy(source_points)[None])
     registered = np.empty(len(grid))
     raw = torch.from_numpy(source)[None, None]
-    for begin in range(0, len(grid), 65536):  # a photograph has millions of pixels
-        part = torch.from_numpy(grid[begin : begin + 65536])
+    for begin in range(0, len(grid), spline.GRID_POINTS):  # a photograph has millions of pixels
+        part = torch.from_numpy(grid[begin : begin + spline.GRID_POINTS])
         basis = spline.cardinal_basis(fitted, part)
         moved = normalised_to_index(spline.transform(basis, sources)[0, 0].T.numpy(), size)
         at = index_to_normalised(apply_affine(source_affine, moved), source.shape)

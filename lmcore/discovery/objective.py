@@ -132,11 +132,10 @@ class Objective:
             raise ValueError(f"recipe is one of {', '.join(RECIPES)}, not {recipe!r}")
         self.registrar, self.match, self.weight = registrar, SIMILARITIES[match], weight
         self.every_pair, self.supervision = pairing != "random", supervision
-        self.scale = 1.0
-        if recipe == "robust":
-            self.scale = 1 / spline.reference_condition_number(
-                landmarks, len(registrar.shape), registrar.kernel
-            )
+        self.reference = spline.reference_condition_number(
+            landmarks, len(registrar.shape), registrar.kernel
+        )
+        self.scale = 1 / self.reference if recipe == "robust" else 1.0
 
     def pairs(self, batch: int) -> int:
         """How many ordered pairs of two different images a batch of so many gives."""

@@ -29,6 +29,10 @@ logger = logging.getLogger("lmcore")
 
 StrPath = str | os.PathLike
 VALIDATION_SUBJECTS = 12
+HISTORY = (
+    *("epoch", "pairs", "train_loss", "validation_loss"),
+    *("kappa", "relative_kappa", "failures"),
+)
 
 
 def train_encoder(
@@ -76,7 +80,7 @@ def train_encoder(
         inputs = [population_path, subjects_path, initial_landmarks]
         trained = training.run(checkpoint_path, f"{digest} {digest_of(inputs)}")
         preprocessing = population.preprocessing
-    write_csv(history_path, pd.DataFrame(trained.history))
+    write_csv(history_path, pd.DataFrame(trained.history, columns=HISTORY))
     write_timings(
         timings_path,
         ("training_seconds", trained.seconds, "s", trained.pairs_here),
@@ -134,8 +138,7 @@ def adopt_encoder(
             )
     with whole_file(encoder_path) as temporary:
         shutil.copyfile(pretrained, temporary)
-    columns = ["epoch", "pairs", "train_loss", "validation_loss", "kappa", "failures"]
-    write_csv(history_path, pd.DataFrame(columns=columns))
+    write_csv(history_path, pd.DataFrame(columns=HISTORY))
     write_timings(timings_path)
     logger.info(f"{pretrained}: {encoder.landmarks} landmarks, not trained again")
 

@@ -21,8 +21,8 @@ from lmcore.registration.similarity import SIMILARITIES
 logger = logging.getLogger("lmcore")
 
 LARGEST_GRADIENT = 1.0
-# Targets registered at a time where no gradient is kept.
-EVALUATION_TARGETS = 4
+# Pixels or voxels of the targets registered at a time where no gradient is kept.
+EVALUATION_PIXELS = 500_000
 ENCODED_AT_A_TIME = 16
 
 
@@ -142,6 +142,7 @@ class Training:
             "train_loss": loss / solved,
             "validation_loss": float("nan"),
             "kappa": kappa / solved,
+            "relative_kappa": kappa / solved / self.objective.reference,
             "failures": int(failures + skipped),
             "steps": self.steps,
         }
@@ -264,8 +265,9 @@ def evaluate(
     registrar = Registrar(images.shape[2:], settings.kernel, device=device)
     match = SIMILARITIES[settings.match]
     rows, failed, kappa = [], [], []
-    for begin in range(0, len(images), EVALUATION_TARGETS):
-        part = slice(begin, begin + EVALUATION_TARGETS)
+    step = max(1, EVALUATION_PIXELS // (images[0, 0].numel() * len(images)))
+    for begin in range(0, len(images), step):
+        part = slice(begin, begin + step)
         found = registrar.register(images, landmarks, landmarks[part])
         here = found.fitted.failed
         loss = match(images[part], found.registered)

@@ -17,6 +17,8 @@ import torch
 KERNELS = ("paper", "thin_plate")
 # Above it, float64 keeps fewer than three digits of the solution.
 LARGEST_CONDITION_NUMBER = 1e13
+# Grid points whose basis is evaluated at a time where no gradient is kept.
+GRID_POINTS = 65_536
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,19 @@ def cardinal_basis(fitted: Fit, grid: torch.Tensor) -> torch.Tensor:
         grid = grid.double()
         if grid.dim() == 2:
             grid = grid.expand(len(points), -1, -1)
-        phi = radial_basis(squared_distances(grid, points), fitted.kernel, grid.shape[-1])
-        count = points.shape[1]
-        kernel_part = fitted.inverse[:, :count, :count]
-        constant = fitted.inverse[:, count : count + 1, :count]
-        linear = fitted.inverse[:, count + 1 :, :count]
-        return (phi @ kernel_part + constant + grid @ linear).float()
+        # In float64 a volume's whole grid would take gigabytes; autograd keeps every part anyway.
+        parts = [grid] if torch.is_grad_enabled() else grid.split(GRID_POINTS, dim=1)
+        return torch.cat([_basis_at(fitted, part) for part in parts], dim=1)
+
+
+def _basis_at(fitted: Fit, grid: torch.Tensor) -> torch.Tensor:
+    """(B, P, M) float32 basis at (B, P, d) float64 points."""
+    points, count = fitted.control_points, fitted.control_points.shape[1]
+    phi = radial_basis(squared_distances(grid, points), fitted.kernel, grid.shape[-1])
+    kernel_part = fitted.inverse[:, :count, :count]
+    constant = fitted.inverse[:, count : count + 1, :count]
+    linear = fitted.inverse[:, count + 1 :, :count]
+    return (phi @ kernel_part + constant + grid @ linear).float()
 
 
 def transform(basis: torch.Tensor, source_landmarks: torch.Tensor) -> torch.Tensor:

@@ -280,3 +280,12 @@ def test_what_does_not_fit_is_refused():
         spline.cardinal_basis(spline.fit(points(1, 5, 2)), points(7, 3))
     with pytest.raises(ValueError, match=r"basis \(1, 7, 5\) and source landmarks \(1, 6, 2\)"):
         spline.transform(torch.zeros(1, 7, 5), points(1, 6, 2))
+
+
+def test_a_grid_in_parts_is_the_grid_in_one(monkeypatch):
+    target, grid = points(2, 6, 3).double(), points(50, 3).double()
+    fitted = spline.fit(target)
+    whole = spline.cardinal_basis(fitted, grid)
+    monkeypatch.setattr(spline, "GRID_POINTS", 7)
+    with torch.no_grad():
+        torch.testing.assert_close(spline.cardinal_basis(fitted, grid), whole, rtol=0, atol=1e-6)

@@ -12,12 +12,12 @@ from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.encoder import LandmarkEncoder
 from lmcore.discovery.objective import Registrar
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.stages import adopt_encoder, train_encoder
+from lmcore.discovery.stages import HISTORY, adopt_encoder, train_encoder
 from lmcore.discovery.trainer import Training, evaluate
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
-from lmcore.registration.spline import spread_points
+from lmcore.registration.spline import reference_condition_number, spread_points
 
 SHAPE = (16, 32)
 TRAIN, VALIDATION = [0, 1, 2, 4, 7], [3, 6]  # 5 is for the test
@@ -147,7 +147,9 @@ def test_other_similarities_train(images, match):
 def test_history(images):
     settings = replace(SETTINGS, pairs=31, validate_every=12)
     rows = training_on(images, settings).run().history
-    assert list(rows[0]) == ["epoch", "pairs", "train_loss", "validation_loss", "kappa", "failures"]
+    assert list(rows[0]) == list(HISTORY)
+    reference = reference_condition_number(SETTINGS.landmarks, 2, SETTINGS.kernel)
+    assert rows[0]["relative_kappa"] == pytest.approx(rows[0]["kappa"] / reference)
     assert [row["pairs"] for row in rows] == [12, 24, 36]  # the last step passes the end
     assert [row["epoch"] for row in rows] == [12 / 20, 24 / 20, 36 / 20]
     assert all(row["failures"] == 0 for row in rows)
