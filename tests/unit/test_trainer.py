@@ -441,7 +441,7 @@ class TestAdoptEncoder:
     def test_is_the_encoder_that_was_given(self, adopt, tmp_path):
         encoder, history, timings = adopt()
         assert encoder.read_bytes() == (tmp_path / "trained.pt").read_bytes()
-        assert history.read_text() == "epoch,pairs,train_loss,validation_loss,kappa,failures\n"
+        assert history.read_text() == ",".join(HISTORY) + "\n"
         assert timings.read_text() == "name,value,unit,n,ci_low,ci_high\n"
 
     @pytest.mark.parametrize(
