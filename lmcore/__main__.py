@@ -46,7 +46,7 @@ def main() -> None:
     """Run a command; an error of the user's making is one line and exit code 1."""
     try:
         app()
-    except InputError as error:
+    except (InputError, OSError) as error:  # an OSError names the file that cannot be written
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
 

@@ -202,6 +202,16 @@ class TestCommandLine:
         assert message in err
         assert not output.exists()
 
+    def test_an_output_that_cannot_be_written(self, monkeypatch, capsys, tmp_path, model, images):
+        (tmp_path / "taken").write_text("a file, not a folder")
+        output = tmp_path / "taken/landmarks.csv"
+        arguments = ("discover", model, *images, "--output", output)
+        code, _, error = self.run(monkeypatch, capsys, *arguments)
+        assert code == 1
+        assert error.startswith("error: ")
+        assert "taken" in error
+        assert len(error.splitlines()) == 1
+
     def test_wrong_usage(self, monkeypatch, capsys, model):
         code, _, err = self.run(monkeypatch, capsys, "discover", model)
         assert code == 2
