@@ -13,6 +13,7 @@ where ours does not, there is no ratio.
 import math
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -64,7 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--validation", type=int, default=12, help="images")
     parser.add_argument("--batch", type=int, default=12, help="images a step of ours")
     parser.add_argument("--literal-pairs", type=int, default=20, help="pairs a literal step")
-    parser.add_argument("--learning-rate", type=float, default=1e-4, help="of both")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="of ours")
+    parser.add_argument("--literal-learning-rate", type=float, default=1e-4)
     parser.add_argument("--grid-stride", type=int, default=4, help="of ours; the literal has 1")
     parser.add_argument("--share", type=float, default=0.5, help="of the unregistered loss")
     parser.add_argument("--cap", type=float, default=120.0, help="seconds of training a method")
@@ -96,6 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
         batch=options.batch,
         literal_pairs=options.literal_pairs,
         learning_rate=options.learning_rate,
+        literal_learning_rate=options.literal_learning_rate,
         grid_stride=options.grid_stride,
         size=options.size,
         landmarks=options.landmarks,
@@ -120,7 +123,8 @@ def one_seed(seed: int, options, settings, device: torch.device) -> dict:
         return Training(train.__getitem__, train.shape[2:], every, [], settings, seed)
 
     def naive():
-        return LiteralTraining(train, settings, seed, options.literal_pairs)
+        literal = replace(settings, learning_rate=options.literal_learning_rate)
+        return LiteralTraining(train, literal, seed, options.literal_pairs)
 
     def validate(encoder):
         return evaluate(encoder, validation, settings, device)[0]
