@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmcore.errors import InputError
 from lmcore.points.landmarks import read_landmarks
+from lmcore.population.splits import read_splits
 
 logger = logging.getLogger("lmcore")
 
@@ -50,7 +51,7 @@ def read_descriptors(landmarks: Path, subjects: Path, class_column: str) -> Desc
         InputError: when the two tables hold different subjects, the column does not exist, or
             fewer than two classes are in it.
     """
-    table = read_subjects(subjects)
+    table = read_splits(subjects)
     points = read_landmarks(landmarks)
     _refuse_strangers(table["subject"], points.subjects, subjects, landmarks)
     if class_column not in table:
@@ -77,14 +78,6 @@ def read_descriptors(landmarks: Path, subjects: Path, class_column: str) -> Desc
         classes=labelled[class_column].to_numpy(dtype=object),
         splits=labelled["split"].to_numpy(dtype=object),
     )
-
-
-def read_subjects(path: Path) -> pd.DataFrame:
-    """subjects.csv with every column as text; an empty cell is an empty string.
-
-    Text, since a class may be called 0, 1e5 or NA.
-    """
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def _refuse_strangers(table: pd.Series, points: list[str], subjects: Path, landmarks: Path):

@@ -13,7 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lmcore.analysis.descriptors import read_subjects
 from lmcore.figures import style
 from lmcore.figures.charts import draw_importance, draw_kappa, draw_losses, draw_removal_costs
 from lmcore.figures.panels import (
@@ -28,6 +27,7 @@ from lmcore.figures.panels import (
 from lmcore.figures.selection import shown_split, spread_over_classes
 from lmcore.figures.style import DOUBLE, PAD, SINGLE, SMALL, TINY, Path, saved_figure, shortened
 from lmcore.points.landmarks import Landmarks, read_landmarks
+from lmcore.population.splits import read_splits
 from lmcore.population.store import Population
 
 LINE, FOOTER = 0.09, 0.14  # inches: a line of a title, and the one under the figure
@@ -65,7 +65,7 @@ def plot_population(
     count: int = 24,
 ) -> None:
     """What preprocessing made of the images: `count` subjects, spread over the classes."""
-    table = read_subjects(subjects)
+    table = read_splits(subjects)
     names = spread_over_classes(table, class_column, count)
     images, shape = read_images(population, names)
     footer = style.footer_of(f"{len(names)} of {len(table)} subjects after preprocessing", origin)
@@ -90,7 +90,7 @@ def plot_landmarks(
     Without a test split the next best is taken: held_out, validation, train; the small
     print names it.
     """
-    shown, split = shown_split(read_subjects(subjects))
+    shown, split = shown_split(read_splits(subjects))
     names = spread_over_classes(shown, class_column, count)
     images, shape = read_images(population, names)
     points = read_landmarks(landmarks)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from lmcore.analysis.descriptors import read_subjects
 from lmcore.analysis.numbers import read_numbers
 from lmcore.figures import style
 from lmcore.figures.analyses import (
@@ -15,6 +14,7 @@ from lmcore.figures.experiment import label_of, read_images, show_landmarks, sub
 from lmcore.figures.selection import shown_split, spread_over_classes
 from lmcore.figures.style import DOUBLE, Path, saved_figure
 from lmcore.points.landmarks import read_landmarks
+from lmcore.population.splits import read_splits
 
 
 def figure_2(
@@ -33,7 +33,7 @@ def figure_2(
         unregularized: landmarks/all.csv of the variant with lambda = 0.
         regularized, retained: landmarks/all.csv and retained.csv of the regular run.
     """
-    shown, split = shown_split(read_subjects(subjects))
+    shown, split = shown_split(read_splits(subjects))
     name = spread_over_classes(shown, class_column, 1)[0]
     images, shape = read_images(population, [name])
     aspect = shape[0] / shape[1]
@@ -79,7 +79,7 @@ def figure_3(
         regularization, choice: regularization.csv and .json.
         clustering, clustering_numbers: analysis/clustering.csv and clustering.numbers.csv.
     """
-    shown, split = shown_split(read_subjects(subjects))
+    shown, split = shown_split(read_splits(subjects))
     names = [
         spread_over_classes(shown[shown[class_column] == label], None, 1)[0]
         for label in sorted(set(shown[class_column]) - {""})[:4]
