@@ -22,7 +22,8 @@ def read_options(defaults, options: Mapping[str, object], population: str):
 
     Arguments:
         defaults: an instance of the population's frozen dataclass of options. A whole number, a
-            number, a range (low, high), a size (height, width) or a mapping of such values.
+            number, a range (low, high), a size (height, width) or (depth, height, width), or a
+            mapping of such values.
         options: what the user gave, a subset of the dataclass's fields; a mapping is merged over
             the default's, everything else replaces it.
         population: the name of the population, for messages.
@@ -71,18 +72,19 @@ def _read(default, value, where: str):
             merged[name] = _read(default[name], entry, f"{where}.{name}")
         return merged
     if isinstance(default, tuple):
-        return _read_pair(default, value, where)
+        return _read_several(default, value, where)
     return _read_number(default, value, where)
 
 
-def _read_pair(default: tuple, value, where: str) -> tuple:
-    if isinstance(value, str) or not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise InputError(f"{where} must be two numbers, as in {list(default)}, not {value!r}")
-    pair = tuple(_read_number(one, entry, where) for one, entry in zip(default, value, strict=True))
+def _read_several(default: tuple, value, where: str) -> tuple:
+    if not isinstance(value, (list, tuple)) or len(value) != len(default):
+        count = {2: "two", 3: "three"}[len(default)]
+        raise InputError(f"{where} must be {count} numbers, as in {list(default)}, not {value!r}")
+    several = tuple(_read_number(one, new, where) for one, new in zip(default, value, strict=True))
     is_size = all(isinstance(entry, int) for entry in default)
-    if not is_size and pair[0] > pair[1]:
-        raise InputError(f"{where} must be a range from low to high, not {list(pair)}")
-    return pair
+    if not is_size and several[0] > several[1]:
+        raise InputError(f"{where} must be a range from low to high, not {list(several)}")
+    return several
 
 
 def _read_number(default, value, where: str):

@@ -65,17 +65,16 @@ def test_make_results_goes_on_after_it_was_killed(project):
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    again = start(project)
-    waiting = start(project)
-    output, _ = again.communicate(timeout=200)
-    assert again.returncode == 0, output
+    both = [start(project), start(project)]  # whichever is first works, the other one waits
+    output = ""
+    for process in both:
+        output += process.communicate(timeout=200)[0]
+        assert process.returncode == 0, output
     assert "did not end: going on" in output
     assert "goes on after" in output  # the training, from its checkpoint
     assert str(project.folder / "results/report.html") in output
-    second, _ = waiting.communicate(timeout=100)
-    assert waiting.returncode == 0, second
-    assert "is at work in this folder: waiting" in second + output
-    assert "Nothing to be done" in second + output
+    assert "is at work in this folder: waiting" in output
+    assert "Nothing to be done" in output
     assert not checkpoint.exists()
 
 
