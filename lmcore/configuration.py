@@ -10,6 +10,8 @@ from lmcore.errors import InputError
 
 # Targets of the Snakefile and folders beside the experiments.
 RESERVED = {"all", "figures", "studies", "logs", "benchmarks"}
+# Simulated populations of volumes; every other one is of 2D images.
+SIMULATED_VOLUMES = ("cranium", "femur", "atrium")
 _EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
 
 
@@ -167,17 +169,17 @@ def check_run(name: str, run: Mapping) -> None:
         raise InputError(
             f"{where}.population.split: {shares} adds up to {sum(shares.values()):g}, not 1"
         )
-    size, smallest = run["preprocess"]["size"], 16 * model["stride"]
-    if size and min(size) < smallest:
-        raise InputError(
-            f"{where}.preprocess.size is {size}, the encoder needs {smallest} pixels a side "
-            f"(16 times model.stride, {model['stride']})"
-        )
+    _check_preprocess(where, run)
     retain = run["redundancy"]["retain"]
     if retain and retain > model["landmarks"]:
         raise InputError(
             f"{where}.redundancy.retain is {retain}, more than the {model['landmarks']} "
             "of model.landmarks"
+        )
+    if population["train_on"] == "control" and not (population["class"] and population["control"]):
+        raise InputError(
+            f"{where}.population.train_on is control: population.class and population.control "
+            "have to say who that is"
         )
     analyses = [key for key, value in run["analyses"].items() if value is not None]
     if analyses and not population["class"]:
@@ -190,3 +192,35 @@ def check_run(name: str, run: Mapping) -> None:
             f"{where}.training.validate_every is {training['validate_every']}, "
             f"more than training.pairs ({training['pairs']})"
         )
+
+
+def _check_preprocess(where: str, run: Mapping) -> None:
+    preprocess, stride = run["preprocess"], run["model"]["stride"]
+    size, smallest = preprocess["size"], 16 * stride
+    if size and min(size) < smallest:
+        raise InputError(
+            f"{where}.preprocess.size is {size}, the encoder needs {smallest} pixels a side "
+            f"(16 times model.stride, {stride})"
+        )
+    simulated = run["population"]["simulate"]
+    if size and simulated and not run["population"]["table"]:
+        dimension = 3 if simulated in SIMULATED_VOLUMES else 2
+        if len(size) != dimension:
+            raise InputError(
+                f"{where}.preprocess.size is {size}, images of {simulated} have {dimension} axes"
+            )
+    window = preprocess["window"]
+    if (preprocess["intensity"] == "window") != (window is not None):
+        raise InputError(
+            f"{where}.preprocess.window belongs to preprocess.intensity window, and is needed there"
+        )
+    if window and window[0] >= window[1]:
+        raise InputError(f"{where}.preprocess.window is {window}, it must be low, then high")
+    region = preprocess["region"]
+    if region:
+        corners = list(zip(region["low"], region["high"], strict=True))
+        if any(low >= high for low, high in corners):
+            raise InputError(f"{where}.preprocess.region: every low must be below its high")
+    for block, key in (("training", "mask"), ("redundancy", "region")):
+        if run[block][key] and not region:
+            raise InputError(f"{where}.{block}.{key} needs preprocess.region, the box")

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from lmcore.configuration import (
+    SIMULATED_VOLUMES,
     check_configuration,
     check_run,
     expand_runs,
@@ -52,8 +53,17 @@ def check_inputs(name, run, subjects):
         path = run["model"][key]
         if path and not Path(path).is_file():
             raise InputError(f"model.{key} of {name}, {path}, does not exist")
+    if subjects is None:
+        return
+    if run["training"]["supervision"] and not any(
+        s.segmentation_path for s in subjects
+    ):
+        raise InputError(
+            f"experiments.{name}.training.supervision needs a column segmentation in "
+            f"{run['population']['table']}"
+        )
     classification = run["analyses"]["classification"]
-    if classification and subjects is not None:
+    if classification:
         check_classes(subjects, run["population"]["class"], classification["folds"])
 
 
@@ -132,6 +142,16 @@ def is_simulated(run):
     return TABLES[experiment_of(run)] is None
 
 
+def simulates_volumes(experiment):
+    simulated = RUNS[experiment]["population"]["simulate"]
+    return is_simulated(experiment) and simulated in SIMULATED_VOLUMES
+
+
+def any_of(names):
+    """A pattern that matches these names, and nothing at all where there is none."""
+    return "|".join(names) or "(?!)"
+
+
 def origin_of(run):
     """Where a run's images come from, in words, for figures and tables."""
     population = RUNS[run]["population"]
@@ -150,7 +170,10 @@ def table_of(wildcards):
 def images_of(wildcards):
     """Every image of the table, so that an edited image is prepared again."""
     if is_simulated(wildcards.experiment):
-        return [f"<results>/{wildcards.experiment}/simulated/images"]
+        folder = f"<results>/{wildcards.experiment}/simulated"
+        kinds = ["images", "segmentations"]
+        count = 2 if simulates_volumes(wildcards.experiment) else 1
+        return [f"{folder}/{kind}" for kind in kinds[:count]]
     return sorted(
         {
             str(path)

@@ -12,7 +12,7 @@ rule simulate_population:
     benchmark:
         "<benchmarks>/{experiment}/simulate_population.jsonl"
     conda:
-        "../envs/core.yaml"
+        "../envs/surfaces.yaml"
     resources:
         mem="2GB",
         runtime="1h",
@@ -28,6 +28,20 @@ rule simulate_population:
         "Simulating the population {wildcards.experiment}"
     script:
         "../workflow_scripts/simulate_population.py"
+
+
+use rule simulate_population as simulate_volumes with:
+    output:
+        table=ensure("<results>/{experiment}/simulated/subjects.csv", non_empty=True),
+        images=directory("<results>/{experiment}/simulated/images"),
+        segmentations=directory("<results>/{experiment}/simulated/segmentations"),
+        truth=ensure("<results>/{experiment}/truth.csv", non_empty=True),
+        surface=ensure("<results>/{experiment}/truth/surface.h5", non_empty=True),
+    wildcard_constraints:
+        experiment=any_of(name for name in config["run"] if simulates_volumes(name)),
+
+
+ruleorder: simulate_volumes > simulate_population
 
 
 rule preprocess_population:
@@ -52,8 +66,7 @@ rule preprocess_population:
     params:
         root=setting("population/root"),
         settings=setting("preprocess"),
-        class_column=setting("population/class"),
-        split=setting("population/split"),
+        population=setting("population"),
         seed=seed_of("population"),
         digest=digest_of,
         code=code("preprocess_population"),

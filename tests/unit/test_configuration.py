@@ -47,7 +47,7 @@ def experiment(*lines: str) -> str:
         (
             experiment("redundancy: {zzz: 3}"),
             "unknown key experiments.mine.redundancy.zzz in the configuration: "
-            "known are retain, threshold",
+            "known are retain, threshold, region",
         ),
         (
             experiment("training: {regularization: {weight: [1.0, 2.0]}}"),
@@ -111,6 +111,32 @@ def experiment(*lines: str) -> str:
         (
             experiment("training: {pairs: 10, validate_every: 11}"),
             "experiments.mine.training.validate_every is 11, more than training.pairs (10)",
+        ),
+        (
+            "run: [mine]\nexperiments: {mine: {population: {simulate: toy, train_on: control}}}",
+            "experiments.mine.population.train_on is control: population.class and "
+            "population.control have to say who that is",
+        ),
+        (
+            experiment("preprocess: {window: [0, 80]}"),
+            "experiments.mine.preprocess.window belongs to preprocess.intensity window, and is "
+            "needed there",
+        ),
+        (
+            experiment("preprocess: {intensity: window, window: [80, 0]}"),
+            "experiments.mine.preprocess.window is [80, 0], it must be low, then high",
+        ),
+        (
+            experiment("preprocess: {region: {low: [0, 0, 0.5], high: [1, 1, 0.5]}}"),
+            "experiments.mine.preprocess.region: every low must be below its high",
+        ),
+        (
+            experiment("training: {mask: true}"),
+            "experiments.mine.training.mask needs preprocess.region, the box",
+        ),
+        (
+            experiment("redundancy: {region: true}"),
+            "experiments.mine.redundancy.region needs preprocess.region, the box",
         ),
     ],
 )
