@@ -16,6 +16,7 @@ from lmcore.configuration import (
 )
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
+from lmcore.population.checks import check_settings, check_training
 from lmcore.population.table import check_classes, read_subjects
 from lmcore.seeds import derive_seed
 
@@ -55,16 +56,21 @@ def check_inputs(name, run, subjects):
             raise InputError(f"model.{key} of {name}, {path}, does not exist")
     if subjects is None:
         return
+    population = run["population"]
+    check_settings(subjects, run["preprocess"])
+    check_training(
+        subjects, population["class"], population["control"], population["train_on"]
+    )
     if run["training"]["supervision"] and not any(
         s.segmentation_path for s in subjects
     ):
         raise InputError(
             f"experiments.{name}.training.supervision needs a column segmentation in "
-            f"{run['population']['table']}"
+            f"{population['table']}"
         )
     classification = run["analyses"]["classification"]
     if classification:
-        check_classes(subjects, run["population"]["class"], classification["folds"])
+        check_classes(subjects, population["class"], classification["folds"])
 
 
 try:

@@ -66,7 +66,11 @@ rule preprocess_population:
     params:
         root=setting("population/root"),
         settings=setting("preprocess"),
-        population=setting("population"),
+        class_column=setting("population/class"),
+        control=setting("population/control"),
+        train_on=setting("population/train_on"),
+        segmentation_label=setting("population/segmentation_label"),
+        split=setting("population/split"),
         seed=seed_of("population"),
         digest=digest_of,
         code=code("preprocess_population"),

@@ -4,15 +4,15 @@ from lmcore.job import job
 from lmcore.population.build import preprocess_population
 
 with job(snakemake):
-    settings = snakemake.params.settings
+    pretrained = None
     if snakemake.input.pretrained:  # its images have to be prepared as it knows them
         from lmcore.discovery.encoder_file import read_encoder_file
 
-        settings = read_encoder_file(snakemake.input.pretrained)["preprocessing"]
+        pretrained = read_encoder_file(snakemake.input.pretrained)["preprocessing"]
     preprocess_population(
         table=snakemake.input.table,
         root=snakemake.params.root,
-        settings=settings,
+        settings=snakemake.params.settings,
         fractions=snakemake.params.split,
         class_column=snakemake.params.class_column,
         seed=snakemake.params.seed,
@@ -20,4 +20,8 @@ with job(snakemake):
         subjects_path=snakemake.output.subjects,
         workers=snakemake.threads,
         digest=snakemake.params.digest,
+        control=snakemake.params.control,
+        train_on=snakemake.params.train_on,
+        segmentation_label=snakemake.params.segmentation_label,
+        pretrained=pretrained,
     )

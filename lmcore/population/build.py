@@ -1,21 +1,22 @@
 """From a table of subjects to a population on disk."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lmcore.errors import InputError
-from lmcore.population.preprocessing import Preprocessing, automatic_size, prepare_image
-from lmcore.population.readers import read_image, read_shape
-from lmcore.population.splits import assign_splits, write_splits
+from lmcore.population.build_images import image_records, suitable_size
+from lmcore.population.build_volumes import survey_volumes, volume_records
+from lmcore.population.checks import check_settings, check_training
+from lmcore.population.parallel import map_in_order
+from lmcore.population.preprocessing import Preprocessing
+from lmcore.population.region import Medoid, region_mask
+from lmcore.population.splits import draw_splits, write_splits
 from lmcore.population.store import Record, write_population
-from lmcore.population.table import Subject, name_some, read_subjects
-from lmcore.progress import Progress
+from lmcore.population.table import Subject, is_volume, read_subjects
+from lmcore.population.volume_preprocessing import VolumePreprocessing
 from lmcore.seeds import derive_seed
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+__all__ = ["map_in_order", "preprocess_population"]
 
 
 def preprocess_population(
@@ -29,13 +30,17 @@ def preprocess_population(
     subjects_path: str | os.PathLike,
     workers: int = 2,
     digest: str = "",
+    control: str | None = None,
+    train_on: str = "all",
+    segmentation_label: int | None = None,
+    pretrained: Mapping | None = None,
 ) -> None:
-    """Read a user's table, prepare every image, draw the splits, and write both.
+    """Read a user's table, draw the splits, prepare every image or volume, and write both.
 
     Arguments:
         table: the subjects, see `read_subjects`.
         root: the folder the table's paths are relative to, or None for the table's own.
-        settings: size, (H, W) or None for one that suits the images, and intensity.
+        settings: the block `preprocess`, see `checks.DEFAULTS`.
         fractions: of train, validation and test, where the table names no split.
         class_column: the label to stratify the splits by, or None.
         seed: the configuration's.
@@ -43,101 +48,93 @@ def preprocess_population(
         subjects_path: subjects.csv, see `write_splits`.
         workers: threads that read images.
         digest: of the settings, kept in population.h5.
+        control: the class of the controls, or None.
+        train_on: all, or control: everybody else is held out.
+        segmentation_label: the label to take, None for all that is not 0.
+        pretrained: the preprocessing of an encoder that is to be applied, or None. Images are
+            then prepared as it knows them, whatever the settings.
     Raises:
-        InputError: for a fault of the table, or for all unusable images at once; neither
-            file is written then.
+        InputError: for a fault of the table or the settings, or for all unusable subjects at
+            once; neither file is written then.
     """
     subjects = read_subjects(table, root, class_column)
-    splits = _splits(subjects, class_column, fractions, derive_seed(seed, "splits"))
-    size = settings["size"] or _suitable_size(subjects, workers)
-    preprocessing = Preprocessing(tuple(size), settings["intensity"])
+    settings = check_settings(subjects, settings)
+    control = None if control is None else str(control)
+    check_training(subjects, class_column, control, train_on)
+    splits = draw_splits(
+        subjects,
+        class_column,
+        fractions,
+        derive_seed(seed, "splits"),
+        only=control if train_on == "control" else None,
+    )
+    training = [split == "train" for split in splits]
+    preprocessing = _preprocessing(
+        subjects, training, settings, segmentation_label, pretrained, workers
+    )
+    volumes = isinstance(preprocessing, VolumePreprocessing)
+    spacing = preprocessing.spacing if volumes else 1.0
+    region = settings["region"]
+    records = volume_records if volumes else image_records
+    typical = Medoid()
+    candidates = {
+        subject.subject
+        for subject, trains in zip(subjects, training, strict=True)
+        if trains and (not class_column or control in (None, subject.labels[class_column]))
+    }
     write_population(
         population_path,
         [subject.subject for subject in subjects],
         preprocessing.size,
         1,
         preprocessing.to_dict(),
-        _prepared(subjects, preprocessing, workers),
+        _watched(
+            subjects,
+            records(subjects, preprocessing, segmentation_label, workers),
+            candidates,
+            typical,
+        ),
         digest,
+        spacing=spacing,
+        segmented=any(subject.segmentation_path for subject in subjects),
+        mask=region_mask(region, preprocessing.size, spacing) if region else None,
+        medoid=typical.find,
     )
     write_splits(subjects_path, subjects, splits)
 
 
-def _splits(
+def _preprocessing(
     subjects: Sequence[Subject],
-    class_column: str | None,
-    fractions: Mapping[str, float],
-    seed: int,
-) -> list[str]:
-    labels = [subject.labels[class_column] for subject in subjects] if class_column else None
-    given = {subject.subject: subject.split for subject in subjects if subject.split}
-    splits = assign_splits([s.subject for s in subjects], labels, fractions, seed, given)
-    for split in ("train", "validation", "test"):
-        if (count := splits.count(split)) < 2:
-            raise InputError(
-                f"split {split} gets {count} of {len(subjects)} subjects and pairs need two: "
-                "give more subjects or change population.split"
-            )
-    return splits
-
-
-def _suitable_size(subjects: Sequence[Subject], workers: int) -> tuple[int, int]:
-    """A size from the images' headers; a file without one is reported on reading."""
-
-    def shape_or_none(subject: Subject) -> tuple[int, int] | None:
-        try:
-            return read_shape(subject.image_path)
-        except InputError:
-            return None
-
-    shapes = list(map_in_order(shape_or_none, subjects, workers))
-    return automatic_size([shape for shape in shapes if shape] or [(1, 1)])
-
-
-def _prepared(
-    subjects: Sequence[Subject], preprocessing: Preprocessing, workers: int
-) -> Iterator[Record]:
-    """Each subject's record for the store.
-
-    Raises:
-        InputError: at the end, naming every image that could not be used.
-    """
-
-    def prepare(subject: Subject) -> Record | InputError:
-        try:
-            array = read_image(subject.image_path)
-        except InputError as error:
-            return error
-        return *prepare_image(array, preprocessing), array.shape
-
-    progress = Progress("Preparing images", len(subjects), "images")
-    faults = []
-    results = map_in_order(prepare, subjects, workers)
-    for done, (subject, result) in enumerate(zip(subjects, results, strict=True), 1):
-        if isinstance(result, InputError):
-            faults.append(f"{subject.subject} ({result})")
-        elif not faults:  # after a fault the rest is only looked through
-            yield result
-        progress.update(done)
-    if faults:
+    training: Sequence[bool],
+    settings: Mapping,
+    label: int | None,
+    pretrained: Mapping | None,
+    workers: int,
+) -> Preprocessing | VolumePreprocessing:
+    given = None if pretrained is None else Preprocessing.from_dict(dict(pretrained))
+    volumes = is_volume(subjects[0].image_path)
+    if given is not None and isinstance(given, VolumePreprocessing) != volumes:
+        kinds = ("2D images", "volumes")
         raise InputError(
-            f"{len(faults)} of {len(subjects)} images cannot be used: {name_some(faults)}; "
-            "mend them or take them out of the table"
+            f"model.pretrained was trained on {kinds[not volumes]}, "
+            f"the table holds {kinds[volumes]}"
         )
+    if volumes:
+        return survey_volumes(subjects, training, settings, label, given, workers)
+    if given is not None:
+        return given
+    size = settings["size"] or suitable_size(subjects, workers)
+    return Preprocessing(tuple(size), settings["intensity"])
 
 
-def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """`map` by threads, in order, never more than two items a worker ahead.
-
-    `ThreadPoolExecutor.map` would hold every result that is not yet fetched.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _watched(
+    subjects: Sequence[Subject],
+    records: Iterable[Record],
+    candidates: set[str],
+    typical: Medoid,
+) -> Iterator[Record]:
+    """The records; the medoid sees those of its candidates as they pass."""
+    for subject, record in zip(subjects, records, strict=True):
+        if subject.subject in candidates:
+            typical.add(subject.subject, record.image[0])
+        yield record

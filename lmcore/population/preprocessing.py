@@ -3,14 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from lmcore.errors import InputError
+from lmcore.population.checks import IMAGE_INTENSITIES
+from lmcore.population.intensity import normalise_intensity
 
-INTENSITIES = ("border", "percentile")
+if TYPE_CHECKING:
+    from lmcore.population.volume_preprocessing import VolumePreprocessing
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,10 @@ class Preprocessing:
     def __post_init__(self):
         if len(self.size) != 2 or any(type(n) is not int or n < 2 for n in self.size):
             raise InputError(f"preprocess.size: {self.size} is not a height and a width in pixels")
-        if self.intensity not in INTENSITIES:
+        if self.intensity not in IMAGE_INTENSITIES:
             raise InputError(
-                f"preprocess.intensity: '{self.intensity}' is none of {', '.join(INTENSITIES)}"
+                f"preprocess.intensity: '{self.intensity}' is none of "
+                f"{', '.join(IMAGE_INTENSITIES)} (of 2D images)"
             )
 
     def to_dict(self) -> dict:
@@ -38,8 +42,12 @@ class Preprocessing:
         return asdict(self) | {"size": list(self.size)}
 
     @classmethod
-    def from_dict(cls, content: dict) -> Self:
-        """The inverse of `to_dict`."""
+    def from_dict(cls, content: dict) -> "Preprocessing | VolumePreprocessing":
+        """The inverse of `to_dict`, of images and of volumes: the grid's dimension tells them."""
+        if len(content["size"]) == 3:
+            from lmcore.population.volume_preprocessing import VolumePreprocessing
+
+            return VolumePreprocessing.from_dict(content)
         return cls(size=tuple(content["size"]), intensity=content["intensity"])
 
 
@@ -57,7 +65,27 @@ def prepare_image(array: np.ndarray, preprocessing: Preprocessing) -> tuple[np.n
         original's; (0, 0) is the centre of the top left pixel in both.
     """
     values, background = normalise_intensity(array, preprocessing.intensity)
-    size = preprocessing.size
+    image, affine = _letterbox(values, preprocessing.size, background)
+    return np.clip(image, 0.0, 1.0)[None], affine
+
+
+def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Letterbox a segmentation as its image: a pixel belongs to it if half of its area does.
+
+    Arguments:
+        mask: (h, w) bool.
+        size: (H, W) of the population's grid.
+    Returns:
+        (H, W) uint8, 0 or 1.
+    """
+    share, _ = _letterbox(mask.astype(np.float32), size, 0.0)
+    return (share >= 0.5).astype(np.uint8)
+
+
+def _letterbox(
+    values: np.ndarray, size: tuple[int, int], background: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) float32, and the (3, 3) affine back to the pixels of (h, w)."""
     scale = min(size[0] / values.shape[0], size[1] / values.shape[1])
     height, width = (
         min(grid, max(1, round(n * scale))) for n, grid in zip(values.shape, size, strict=True)
@@ -65,8 +93,8 @@ def prepare_image(array: np.ndarray, preprocessing: Preprocessing) -> tuple[np.n
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     # Pillow widens the bilinear kernel by the factor of shrinking
     resized = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
-    image = np.full((1, *size), background, dtype=np.float32)
-    image[0, top : top + height, left : left + width] = resized
+    image = np.full(size, background, dtype=np.float32)
+    image[top : top + height, left : left + width] = resized
     step_x, step_y = values.shape[1] / width, values.shape[0] / height
     # The edges of the outer pixels coincide: centre u of the content lies at
     # (u + 1/2) step - 1/2 of the original, on each axis with its own rounding
@@ -77,38 +105,7 @@ def prepare_image(array: np.ndarray, preprocessing: Preprocessing) -> tuple[np.n
             [0.0, 0.0, 1.0],
         ]
     )
-    return np.clip(image, 0.0, 1.0), affine
-
-
-def normalise_intensity(array: np.ndarray, intensity: str) -> tuple[np.ndarray, float]:
-    """Bring an image's intensities to [0, 1], whatever its brightness and contrast.
-
-    - border: 1/2 + (I - background) / (2 scale), where the background is the median of
-      the outermost pixels and scale the 99th percentile of |I - background|. The
-      background is 1/2 in every image, brighter and darker things lie on either side.
-    - percentile: the 1st percentile becomes 0, the 99th becomes 1.
-
-    Values beyond are clipped. Where fewer than 1 % of the pixels differ from the rest,
-    the extremes take the percentiles' place.
-
-    Arguments:
-        array: (h, w), finite and not constant.
-        intensity: border or percentile.
-    Returns:
-        (h, w) float32 in [0, 1], and the background on the same scale.
-    """
-    array = np.asarray(array, dtype=np.float64)
-    background = np.median(_border(array))
-    if intensity == "border":
-        deviation = np.abs(array - background)
-        scale = np.percentile(deviation, 99) or deviation.max()
-        low, high = background - scale, background + scale
-    else:
-        low, high = np.percentile(array, [1, 99])
-        if low == high:
-            low, high = array.min(), array.max()
-    values = np.clip((array - low) / (high - low), 0, 1).astype(np.float32)
-    return values, float(np.clip((background - low) / (high - low), 0, 1))
+    return image, affine
 
 
 def automatic_size(
@@ -130,10 +127,3 @@ def automatic_size(
     shorter = longest * min(ratio, 1 / ratio)
     shorter = max(least, multiple * math.floor(shorter / multiple + 0.5))
     return (longest, shorter) if ratio >= 1 else (shorter, longest)
-
-
-def _border(array: np.ndarray) -> np.ndarray:
-    """The outermost pixels, each once."""
-    inside = np.zeros(array.shape, dtype=bool)
-    inside[1:-1, 1:-1] = True
-    return array[~inside]

@@ -48,6 +48,29 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     return grey
 
 
+def read_label_image(path: str | os.PathLike) -> np.ndarray:
+    """Read a 2D segmentation: the labels as they are stored, a palette's indices among them.
+
+    Arguments:
+        path: PNG or TIFF of grey, two levels, or a palette; JPEG would blur labels.
+    Returns:
+        (H, W) int32, from 0.
+    Raises:
+        InputError: if it is no such file, or holds others than whole numbers from 0.
+    """
+    with _opened(path) as image:
+        mode, format = image.mode, image.format
+        labels = np.asarray(ImageOps.exif_transpose(image)) if mode[0] in "1LPIF" else None
+    if format not in ("PNG", "TIFF") or mode in ("LA", "PA") or labels is None:
+        raise InputError(
+            f"{path}: a segmentation is a PNG or TIFF of one label a pixel, this is "
+            f"{format} in mode {mode}"
+        )
+    if not np.isfinite(labels).all() or (labels != np.round(labels)).any() or labels.min() < 0:
+        raise InputError(f"{path}: a segmentation holds whole numbers from 0, this holds others")
+    return labels.astype(np.int32)
+
+
 def read_shape(path: str | os.PathLike) -> tuple[int, int]:
     """(H, W) of the array that `read_image` returns, from the file's header alone.
 

@@ -51,6 +51,37 @@ def assign_splits(
     return [splits[subject] for subject in subjects]
 
 
+def draw_splits(
+    subjects: Sequence[Subject],
+    class_column: str | None,
+    fractions: Mapping[str, float],
+    seed: int,
+    only: str | None = None,
+) -> list[str]:
+    """(N) splits of a table's subjects: what the table says, the others drawn by class.
+
+    Arguments:
+        subjects: (N).
+        class_column: the label to stratify by, or None.
+        fractions, seed: see `assign_splits`.
+        only: the one class to train on; everybody else is held out.
+    Raises:
+        InputError: if a split has no pair of subjects.
+    """
+    labels = [subject.labels[class_column] for subject in subjects] if class_column else None
+    given = {subject.subject: subject.split for subject in subjects if subject.split}
+    if only is not None:
+        given |= {s.subject: "held_out" for s in subjects if s.labels[class_column] != only}
+    splits = assign_splits([s.subject for s in subjects], labels, fractions, seed, given)
+    for split in DRAWN:
+        if (count := splits.count(split)) < 2:
+            raise InputError(
+                f"split {split} gets {count} of {len(subjects)} subjects and pairs need two: "
+                "give more subjects or change population.split"
+            )
+    return splits
+
+
 def split_counts(n: int, fractions: Mapping[str, float]) -> dict[str, int]:
     """How many of n subjects each split gets: largest remainder, and none left empty.
 

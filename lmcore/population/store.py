@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Self
 
 import h5py
 import numpy as np
@@ -12,7 +12,24 @@ import lmcore
 from lmcore.errors import InputError
 from lmcore.files import whole_file
 
-Record = tuple[np.ndarray, np.ndarray, Sequence[int]]
+
+class Record(NamedTuple):
+    """One subject of a population.
+
+    Attributes:
+        image: (C, *spatial) float32 in [0, 1].
+        affine: (d+1, d+1) from the image's index to the original's pixels (2D) or RAS mm (3D).
+        original_shape: (d) array shape of the original image.
+        segmentation: (*spatial) 0 and 1, or None where the subject has none.
+        distance_transform: (*spatial) float32, mm (2D: pixels), negative inside; with a
+            segmentation.
+    """
+
+    image: np.ndarray
+    affine: np.ndarray
+    original_shape: Sequence[int]
+    segmentation: np.ndarray | None = None
+    distance_transform: np.ndarray | None = None
 
 
 def write_population(
@@ -21,10 +38,14 @@ def write_population(
     shape: Sequence[int],
     channels: int,
     preprocessing: dict,
-    records: Iterable[Record],
+    records: Iterable[Record | tuple],
     digest: str = "",
+    spacing: float = 1.0,
+    segmented: bool = False,
+    mask: np.ndarray | None = None,
+    medoid: Callable[[], str | None] | None = None,
 ) -> None:
-    """Write a population; the same input gives the same bytes.
+    """Write a population, one subject after the other; the same input gives the same bytes.
 
     Arguments:
         path: appears when all is written, and not at all if a record fails.
@@ -32,9 +53,12 @@ def write_population(
         shape: spatial array shape of every image, (H, W) or (D, H, W).
         channels: C.
         preprocessing: plain types, kept as JSON.
-        records: N of (image (C, *shape) in [0, 1], affine (d+1, d+1) from the image's index
-            to the original's pixels (2D) or RAS mm (3D), original array shape (d)).
+        records: N, see `Record`.
         digest: of the settings this population came from.
+        spacing: of the grid, mm; 1 in 2D.
+        segmented: whether any subject has a segmentation.
+        mask: (*shape) float32 in [0, 1], the region of interest of all, or None.
+        medoid: asked for the typical subject's id when all records are written.
     Raises:
         ValueError: if a record's shape differs or there are not N records.
     """
@@ -45,27 +69,52 @@ def write_population(
         file.attrs["h5py_version"] = h5py.__version__
         file.attrs["digest"] = digest
         file.attrs["preprocessing"] = json.dumps(preprocessing, sort_keys=True)
-        # No times of day in the file, so that equal content is equal bytes
-        file.create_dataset(
-            "subject", data=list(subjects), dtype=h5py.string_dtype(), track_times=False
-        )
-        images = file.create_dataset(
-            "image",
-            shape=(n, channels, *shape),
-            dtype=np.float32,
-            chunks=(1, channels, *shape),
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-            track_times=False,
-        )
+        file.attrs["spacing"] = float(spacing)
+        _create(file, "subject", data=list(subjects), dtype=h5py.string_dtype())
+        images = _create_images(file, "image", (n, channels, *shape), np.float32)
+        if segmented:
+            masks = _create_images(file, "segmentation", (n, *shape), np.uint8)
+            distances = _create_images(file, "distance_transform", (n, *shape), np.float32)
         affines, original_shapes = np.zeros((n, d + 1, d + 1)), np.zeros((n, d), dtype=np.int64)
-        for row, (image, affine, original_shape) in zip(range(n), records, strict=True):
-            if image.shape != (channels, *shape):
-                raise ValueError(f"image {image.shape} in a population of {(channels, *shape)}")
-            images[row], affines[row], original_shapes[row] = image, affine, original_shape
-        file.create_dataset("affine", data=affines, track_times=False)
-        file.create_dataset("original_shape", data=original_shapes, track_times=False)
+        has_segmentation = np.zeros(n, dtype=bool)
+        for row, record in zip(range(n), records, strict=True):
+            record = Record(*record)
+            if record.image.shape != (channels, *shape):
+                raise ValueError(
+                    f"image {record.image.shape} in a population of {(channels, *shape)}"
+                )
+            images[row] = record.image
+            affines[row], original_shapes[row] = record.affine, record.original_shape
+            if record.segmentation is not None:
+                masks[row], distances[row] = record.segmentation, record.distance_transform
+                has_segmentation[row] = True
+        _create(file, "affine", data=affines)
+        _create(file, "original_shape", data=original_shapes)
+        if segmented:
+            _create(file, "segmented", data=has_segmentation)
+        if mask is not None:
+            _create(file, "mask", data=np.asarray(mask, np.float32))
+        if medoid and (name := medoid()):
+            file.attrs["medoid"] = name
+
+
+def _create(file: h5py.File, name: str, **arguments: object) -> h5py.Dataset:
+    # No times of day in the file, so that equal content is equal bytes
+    return file.create_dataset(name, track_times=False, **arguments)
+
+
+def _create_images(file: h5py.File, name: str, shape: tuple[int, ...], dtype: type) -> h5py.Dataset:
+    """Chunks of one subject, which is what is read."""
+    return _create(
+        file,
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=(1, *shape[1:]),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
 
 
 class Population:
@@ -79,6 +128,10 @@ class Population:
         original_shapes: (N, d) array shapes of the original images.
         preprocessing: the settings, as `Preprocessing.to_dict` gives them.
         digest: of the settings this population came from.
+        spacing: of the grid, mm; 1 in 2D.
+        segmented: (N) bool, who has a segmentation.
+        mask: (*shape) float32 in [0, 1], the region of interest of all, or None.
+        medoid: id of the typical control of the training split, or None.
     Raises:
         InputError: if the file is missing, damaged or no population.
     """
@@ -92,14 +145,19 @@ class Population:
         except OSError as error:
             raise InputError(f"{path}: damaged, or not an HDF5 file ({error})") from error
         try:
-            self._images = self._file["image"]
             self.subjects: list[str] = self._file["subject"].asstr()[:].tolist()
-            self.channels: int = self._images.shape[1]
-            self.shape: tuple[int, ...] = self._images.shape[2:]
+            self.channels: int = self._file["image"].shape[1]
+            self.shape: tuple[int, ...] = self._file["image"].shape[2:]
             self.affines: np.ndarray = self._file["affine"][:]
             self.original_shapes: np.ndarray = self._file["original_shape"][:]
             self.preprocessing: dict = json.loads(self._file.attrs["preprocessing"])
             self.digest: str = self._file.attrs["digest"]
+            self.spacing: float = float(self._file.attrs["spacing"])
+            self.medoid: str | None = self._file.attrs.get("medoid")
+            self.segmented: np.ndarray = np.zeros(len(self.subjects), dtype=bool)
+            if "segmented" in self._file:
+                self.segmented = self._file["segmented"][:]
+            self.mask: np.ndarray | None = self._file["mask"][:] if "mask" in self._file else None
         except Exception as error:  # h5py has no error of its own for foreign content
             self.close()
             raise InputError(f"{path}: not a population, or damaged ({error})") from error
@@ -124,15 +182,37 @@ class Population:
         Raises:
             InputError: if the file is damaged there.
         """
+        return self._rows("image", indices, np.float32)
+
+    def segmentations(self, indices: Iterable[int]) -> np.ndarray:
+        """(n, *shape) uint8, 0 and 1; all 0 for a subject that has none.
+
+        Raises:
+            InputError: if the file is damaged there.
+        """
+        return self._rows("segmentation", indices, np.uint8)
+
+    def distance_transforms(self, indices: Iterable[int]) -> np.ndarray:
+        """(n, *shape) float32 mm (2D: pixels), negative inside; all 0 for a subject without one.
+
+        Raises:
+            InputError: if the file is damaged there.
+        """
+        return self._rows("distance_transform", indices, np.float32)
+
+    def _rows(self, name: str, indices: Iterable[int], dtype: type) -> np.ndarray:
         indices = list(indices)
-        images = np.empty((len(indices), self.channels, *self.shape), dtype=np.float32)
+        if name not in self._file:  # a population without any segmentation
+            return np.zeros((len(indices), *self.shape), dtype=dtype)
+        dataset = self._file[name]
+        rows = np.empty((len(indices), *dataset.shape[1:]), dtype=dtype)
         for row, index in enumerate(indices):
             try:
-                images[row] = self._images[index]
+                rows[row] = dataset[index]
             except OSError as error:
                 subject = self.subjects[index]
                 raise InputError(f"{self.path}: subject {subject} is damaged ({error})") from error
-        return images
+        return rows
 
     def close(self) -> None:
         """Close the file; arrays already read stay valid."""

@@ -20,6 +20,10 @@ KNOWN_COLUMNS = ("subject", "image", "segmentation", "split", "side", "spacing")
 # Ids become file names and, in Slicer, node names
 SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 HDF5_DATASET = re.compile(r"(?P<file>.+\.(h5|hdf5)):/.*", re.IGNORECASE)
+VOLUME_SUFFIXES = (
+    *(".nii", ".nii.gz", ".mgh", ".mgz", ".nrrd", ".nhdr", ".mha", ".mhd"),
+    *(".h5", ".hdf5"),
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,12 @@ def file_part(path: str) -> str:
     """The file of `file.h5:/dataset`; any other path as it is."""
     match = HDF5_DATASET.fullmatch(path)
     return match["file"] if match else path
+
+
+def is_volume(path: str | os.PathLike) -> bool:
+    """Whether a path names a volume: by its suffix, or as a folder, which is taken for DICOM."""
+    name = file_part(os.fspath(path))
+    return name.lower().endswith(VOLUME_SUFFIXES) or os.path.isdir(name)
 
 
 def name_some(names: Iterable[str], limit: int = 5) -> str:

@@ -8,12 +8,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from lmcore.errors import InputError
 from lmcore.points.geometry import apply_affine
-from lmcore.population.preprocessing import (
-    Preprocessing,
-    automatic_size,
-    normalise_intensity,
-    prepare_image,
-)
+from lmcore.population.intensity import normalise_intensity
+from lmcore.population.preprocessing import Preprocessing, automatic_size, prepare_image
 from lmcore.population.readers import read_image
 
 REAL_DATA = os.environ.get("LMCORE_REAL_DATA")

@@ -1,0 +1,76 @@
+"""Work on many subjects by threads: in order, with progress, all faults told at once."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from lmcore.errors import InputError
+from lmcore.population.table import Subject, name_some
+from lmcore.progress import Progress
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+def for_every_subject(
+    what: str,
+    function: Callable[[Subject], Result],
+    subjects: Sequence[Subject],
+    workers: int,
+) -> Iterator[Result]:
+    """`function` of every subject, in order.
+
+    Arguments:
+        what: is done, for the lines of progress.
+        function: may raise InputError.
+    Raises:
+        InputError: at the end, naming every subject it was raised for. After the first one the
+            rest is only looked through.
+    """
+
+    def attempt(subject: Subject) -> Result | InputError:
+        try:
+            return function(subject)
+        except InputError as error:
+            return error
+        except MemoryError:
+            return InputError(f"{subject.image_path}: not enough memory to read it")
+
+    progress = Progress(what, len(subjects), "images")
+    faults = []
+    results = map_in_order(attempt, subjects, workers)
+    for done, (subject, result) in enumerate(zip(subjects, results, strict=True), 1):
+        if isinstance(result, InputError):
+            faults.append((subject.subject, str(result)))
+        elif not faults:
+            yield result
+        progress.update(done)
+    if faults:
+        raise InputError(
+            f"{len(faults)} of {len(subjects)} images cannot be used: {_told(faults)}; "
+            "mend them or take them out of the table"
+        )
+
+
+def _told(faults: Sequence[tuple[str, str]], explained: int = 5) -> str:
+    """The first few with their reasons, the others by name."""
+    told = ", ".join(f"{subject} ({reason})" for subject, reason in faults[:explained])
+    others = name_some((subject for subject, _ in faults[explained:]), limit=50)
+    return f"{told}; and also {others}" if others else told
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """`map` by threads, in order, never more than two items a worker ahead.
+
+    `ThreadPoolExecutor.map` would hold every result that is not yet fetched.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
