@@ -2,6 +2,7 @@
 
 The formulas are those of I. Quilez, "Distance functions" (2008-2023), in numpy. Exact but for the
 ellipsoid, whose value is of first order near its surface, and for smooth unions, which are bounds.
+Distances are as precise as the points: single-precision points are quicker and good for a scan.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,11 @@ def sphere(points: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
 
 def ellipsoid(points: np.ndarray, centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """(...) distance of points (..., 3) to an ellipsoid along the axes, exact at its surface."""
-    scaled = (points - np.asarray(centre)) / np.asarray(radii)
-    reach = np.linalg.norm(scaled, axis=-1)
-    slope = np.linalg.norm(scaled / np.asarray(radii), axis=-1)
+    radii = np.asarray(radii, dtype=points.dtype)
+    scaled = (points - np.asarray(centre, dtype=points.dtype)) / radii
+    steepness = scaled / radii
+    reach = np.sqrt(np.einsum("...i,...i->...", scaled, scaled))
+    slope = np.sqrt(np.einsum("...i,...i->...", steepness, steepness))
     # At the centre both vanish: there the nearest surface is a shortest radius away
     return np.where(slope > 1e-12, reach * (reach - 1) / np.maximum(slope, 1e-12), -np.min(radii))
 
@@ -27,27 +30,30 @@ def round_cone(
     points: np.ndarray, begin: np.ndarray, end: np.ndarray, radius_begin: float, radius_end: float
 ) -> np.ndarray:
     """(...) distance of points (..., 3) to the hull of two spheres; equal radii make a capsule."""
-    begin, end = np.asarray(begin, dtype=float), np.asarray(end, dtype=float)
+    begin, end = np.asarray(begin, dtype=points.dtype), np.asarray(end, dtype=points.dtype)
     axis = end - begin
-    length = np.linalg.norm(axis)
+    length = float(np.linalg.norm(axis))
     if length <= abs(radius_begin - radius_end):
         raise ValueError("one end of the cone lies inside the other's sphere")
-    along = (points - begin) @ (axis / length)
-    off = np.sqrt(np.maximum(np.square(points - begin).sum(axis=-1) - along**2, 0.0))
+    offset = points - begin
+    squared = np.einsum("...i,...i->...", offset, offset)
+    along = offset @ (axis / length)
+    off = np.sqrt(np.maximum(squared - along**2, 0.0))
     sine = (radius_begin - radius_end) / length
-    cosine = np.sqrt(1 - sine**2)
+    cosine = float(np.sqrt(1 - sine**2))
     # The mantle touches both spheres; beyond its two rims the spheres themselves are nearest
     place = cosine * along - sine * off
     mantle = cosine * off + sine * along - radius_begin
-    to_begin = np.hypot(along, off) - radius_begin
-    to_end = np.hypot(along - length, off) - radius_end
+    to_begin = np.sqrt(squared) - radius_begin
+    to_end = np.sqrt(np.square(along - length) + np.square(off)) - radius_end
     return np.where(place < 0, to_begin, np.where(place > length * cosine, to_end, mantle))
 
 
 def half_space(points: np.ndarray, origin: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """(...) distance of points (..., 3) to a plane, positive on the side the normal points to."""
-    normal = np.asarray(normal, dtype=float)
-    return (points - np.asarray(origin)) @ (normal / np.linalg.norm(normal))
+    normal = np.asarray(normal, dtype=points.dtype)
+    origin = np.asarray(origin, dtype=points.dtype)
+    return (points - origin) @ (normal / np.linalg.norm(normal))
 
 
 def smooth_union(first: np.ndarray, second: np.ndarray, width: float) -> np.ndarray:

@@ -11,7 +11,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # names of modules that are not those of their packages
-PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+PACKAGES = {
+    "PIL": "pillow",
+    "SimpleITK": "simpleitk",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 # Snakemake imports these for a script, from its own environment
 PROVIDED = {"snakemake"}
 
