@@ -1,4 +1,4 @@
-"""The spline through landmarks: fit, evaluate, leave one out (Eq. 1, 11-14).
+"""The spline through landmarks: fit and evaluate (Eq. 1, 11-14).
 
 Everything is batched over targets and written in cardinal form. With the system matrix
 A = [[K, P], [P^T, 0]] of the target's control points and B = A^-1, the map that takes
@@ -6,7 +6,8 @@ target coordinates to source coordinates is
 
     T(x) = [phi(x), 1, x] B [S; 0] = G(x) S,      G = [phi(x), 1, x] B[:, :M]
 
-so that the basis G belongs to the target alone and serves every source S registered to it.
+so that the basis G, or phi and B, belong to the target alone and serve every source S
+registered to it.
 """
 
 import math
@@ -19,6 +20,8 @@ KERNELS = ("paper", "thin_plate")
 LARGEST_CONDITION_NUMBER = 1e13
 # Grid points whose basis is evaluated at a time where no gradient is kept.
 GRID_POINTS = 65_536
+# Squared distances up to it count as zero.
+SMALLEST_SQUARE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,20 @@ def radial_basis(squared_distance: torch.Tensor, kernel: str, dimension: int) ->
     """
     if kernel not in KERNELS:
         raise ValueError(f"kernel is one of {', '.join(KERNELS)}, not {kernel!r}")
-    positive = squared_distance.clamp_min(1e-30)
+    positive = squared_distance.clamp_min(SMALLEST_SQUARE)
     if kernel == "thin_plate" and dimension == 3:
         return positive.sqrt()
     return 0.5 * squared_distance * positive.log()
+
+
+def radial_slope(
+    phi: torch.Tensor, squared_distance: torch.Tensor, kernel: str, dimension: int
+) -> torch.Tensor:
+    """d phi / d r^2 from phi and r^2, zero at r = 0."""
+    away = squared_distance > SMALLEST_SQUARE
+    if kernel == "thin_plate" and dimension == 3:
+        return torch.where(away, 0.5 / phi, 0.0)
+    return torch.where(away, phi / squared_distance + 0.5, 0.0)
 
 
 def squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -199,68 +212,20 @@ def corners(dimension: int, device: torch.device | str = "cpu") -> torch.Tensor:
 
 
 def with_corners(landmarks: torch.Tensor) -> torch.Tensor:
-    """(B, M + 2^d, d): the learned landmarks (B, M, d), then the fixed corners, in float64."""
+    """(..., M + 2^d, d): the learned landmarks (..., M, d), then the fixed corners, in float64."""
     fixed = corners(landmarks.shape[-1], landmarks.device)
-    return torch.cat([landmarks.double(), fixed.expand(len(landmarks), -1, -1)], dim=1)
+    return torch.cat([landmarks.double(), fixed.expand(*landmarks.shape[:-2], -1, -1)], dim=-2)
 
 
-@dataclass
-class LeaveOneOut:
-    """One spline registration from which control points are taken away one by one.
-
-    B = A^-1, the basis G, the weights w = B [S; 0] and T = G S of a target and its sources.
-    Without control point j, exactly, T_-j = T - G_j w_j / B_jj, and every other quantity
-    follows by the same rank-one update, so no system is ever solved again.
-
-    Attributes:
-        inverse: (M+d+1, M+d+1) float64.
-        basis: (P, M) float32.
-        weights: (S, M, d) float64, spline weights of each source.
-        transform: (S, P, d) float32, source coordinates at the grid.
-    """
-
-    inverse: torch.Tensor
-    basis: torch.Tensor
-    weights: torch.Tensor
-    transform: torch.Tensor
-
-    @classmethod
-    def of(cls, fitted: Fit, grid: torch.Tensor, source_landmarks: torch.Tensor) -> "LeaveOneOut":
-        """From the fit of one target (B = 1), a grid (P, d) and its sources (S, M, d)."""
-        basis = cardinal_basis(fitted, grid)[0]
-        count = source_landmarks.shape[1]
-        inverse = fitted.inverse[0].clone()
-        weights = inverse[:count, :count] @ source_landmarks.double()
-        return cls(inverse, basis, weights, basis @ source_landmarks.float())
-
-    def without(self, candidates: list[int]) -> torch.Tensor:
-        """(C, S, P, d): T with each candidate control point left out in turn, all others kept."""
-        pivot = self.inverse.diagonal()[candidates]
-        step = (self.weights[:, candidates] / pivot[None, :, None]).float()
-        change = torch.einsum("pc,scd->cspd", self.basis[:, candidates], step)
-        return self.transform[None] - change
-
-    def remove(self, index: int) -> None:
-        """Take control point `index` away for good; the numbering of the others stays."""
-        column = self.inverse[:, index] / self.inverse[index, index]
-        count = self.basis.shape[1]
-        weight = self.weights[:, index].clone()
-        removed = self.basis[:, index].clone()
-        self.transform -= (
-            removed[None, :, None] * (weight / self.inverse[index, index]).float()[:, None, :]
-        )
-        self.weights -= column[:count, None] * weight[:, None, :]
-        self.basis -= removed[:, None] * column[:count].float()
-        self.inverse -= column[:, None] * self.inverse[index]
-
-
-def reference_condition_number(count: int, dimension: int, kernel: str) -> float:
+def reference_condition_number(
+    count: int, dimension: int, kernel: str, smoothing: float = 0.0
+) -> float:
     """kappa of `count` quasi-uniform points and the corners: what a well-spread set has.
 
     Dividing by it makes a weight on kappa nearly independent of the number of landmarks.
     """
     spread = with_corners(spread_points(count, dimension)[None])
-    return float(fit(spread, kernel).condition_number[0])
+    return float(fit(spread, kernel, smoothing).condition_number[0])
 
 
 def spread_points(count: int, dimension: int) -> torch.Tensor:
