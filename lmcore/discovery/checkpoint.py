@@ -7,14 +7,15 @@ from pathlib import Path
 import torch
 
 from lmcore import __version__
-from lmcore.discovery.encoder import LandmarkEncoder
+from lmcore.discovery.encoder import Encoder
 from lmcore.discovery.encoder_file import FORMAT, KIND, read_encoder_file, write_tensors
+from lmcore.discovery.heatmaps import build_encoder
 from lmcore.errors import InputError
 
 logger = logging.getLogger("lmcore")
 
 
-def save_encoder(path: str | os.PathLike, encoder: LandmarkEncoder, **meta: object) -> None:
+def save_encoder(path: str | os.PathLike, encoder: Encoder, **meta: object) -> None:
     """Write an encoder with all that inference needs.
 
     Arguments:
@@ -36,7 +37,7 @@ def save_encoder(path: str | os.PathLike, encoder: LandmarkEncoder, **meta: obje
     )
 
 
-def load_encoder(path: str | os.PathLike) -> tuple[LandmarkEncoder, dict]:
+def load_encoder(path: str | os.PathLike) -> tuple[Encoder, dict]:
     """An encoder, ready for inference on the CPU, and what was written beside it.
 
     Raises:
@@ -44,7 +45,7 @@ def load_encoder(path: str | os.PathLike) -> tuple[LandmarkEncoder, dict]:
     """
     content = read_encoder_file(path)
     try:
-        encoder = LandmarkEncoder(**content["encoder"])
+        encoder = build_encoder(**content["encoder"])
         encoder.load_state_dict(content["state"])
     except (KeyError, TypeError, ValueError, RuntimeError):
         raise InputError(f"encoder {path} is damaged: its weights do not fit it") from None

@@ -8,7 +8,8 @@ import torch
 
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.trainer import LandmarksMetError, Training, evaluate
+from lmcore.discovery.trainer import LandmarksMetError, Training
+from lmcore.discovery.validation import evaluate
 from lmcore.errors import InputError
 
 logger = logging.getLogger("lmcore")
@@ -34,6 +35,8 @@ def cross_validate(
     seed: int,
     initial_landmarks: torch.Tensor | None,
     what: str,
+    mask: torch.Tensor | None = None,
+    shapes: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]] | None = None,
 ) -> dict:
     """Train without one fold of the training subjects, score on that fold.
 
@@ -46,7 +49,7 @@ def cross_validate(
         settings: with the weight under trial.
         fold, folds: which fold of how many is held out.
         seed: of the folds and of the training, the same for every weight.
-        initial_landmarks: as in `Training`.
+        initial_landmarks, mask, shapes: as in `Training`.
         what: named in progress.
     Returns:
         weight, fold, registration_loss, condition_number; the last two NaN where the landmarks
@@ -55,10 +58,12 @@ def cross_validate(
     parts = split_folds(indices, folds, seed)
     held_out = fixed_subset(parts[fold], HELD_OUT_SUBJECTS, seed)
     rest = sorted(index for k, part in enumerate(parts) if k != fold for index in part)
-    training = Training(images, shape, rest, [], settings, seed, initial_landmarks, what)
+    training = Training(
+        images, shape, rest, [], settings, seed, initial_landmarks, what, mask, shapes
+    )
     try:
         trained = training.run()
-        loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device())
+        loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device(), mask)
     except LandmarksMetError as error:
         logger.info(f"no score for the weight {settings.regularization:g}: {error}")
         loss = kappa = float("nan")

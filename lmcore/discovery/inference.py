@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lmcore.discovery.checkpoint import load_encoder
-from lmcore.discovery.encoder import LandmarkEncoder
+from lmcore.discovery.encoder import Encoder
 from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
 from lmcore.population.store import Population
@@ -19,7 +19,7 @@ IMAGES_AT_A_TIME = 16
 
 @torch.no_grad()
 def find_landmarks(
-    encoder: LandmarkEncoder, population: Population, indices: list[int] | None = None
+    encoder: Encoder, population: Population, indices: list[int] | None = None
 ) -> np.ndarray:
     """(N, M, d) float64 landmarks in [-1, 1] of a population's images, read a few at a time."""
     indices = list(range(len(population))) if indices is None else list(indices)

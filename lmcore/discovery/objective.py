@@ -1,14 +1,16 @@
 """The training objective: match plus lambda times the condition number (Eq. 2, 8, 9)."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from lmcore.registration import spline, warp
+from lmcore.registration.evaluation import evaluate
+from lmcore.registration.matching import Block, Losses, weighted_losses
 from lmcore.registration.regularity import mean_condition_number
 from lmcore.registration.similarity import SIMILARITIES, masked_match
-
-RECIPES = ("paper", "robust")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Registrar:
         kernel: `paper` or `thin_plate`.
         grid_stride: T is evaluated on every so many pixels and interpolated between.
         device: where the tensors live.
+        smoothing: weight of the spline's bending energy; 0 interpolates.
     """
 
     def __init__(
@@ -42,10 +45,23 @@ class Registrar:
         kernel: str = "paper",
         grid_stride: int = 1,
         device: torch.device | str = "cpu",
+        smoothing: float = 0.0,
     ):
-        self.shape, self.kernel = tuple(shape), kernel
+        self.shape, self.kernel, self.smoothing = tuple(shape), kernel, smoothing
         self.coarse = spline.strided_shape(shape, grid_stride)
         self.grid = spline.regular_grid(self.coarse, device)
+
+    def fit(self, landmarks: torch.Tensor) -> spline.Fit:
+        """The splines of targets with learned landmarks (B, M, d), corners added."""
+        return spline.fit(spline.with_corners(landmarks), self.kernel, self.smoothing)
+
+    def transform(self, fitted: spline.Fit, landmarks: torch.Tensor) -> torch.Tensor:
+        """(B, S, d, P) T on the control grid; landmarks: of sources, (S, M, d) or (B, S, M, d)."""
+        return evaluate(fitted, spline.with_corners(landmarks), self.grid)
+
+    def points(self, transform: torch.Tensor) -> torch.Tensor:
+        """(B, S, *shape, d) source coordinates on the full grid from those on the control grid."""
+        return warp.upsample(transform, self.coarse, self.shape)
 
     def register(
         self,
@@ -60,14 +76,9 @@ class Registrar:
             landmarks: (S, M, d) their learned landmarks in [-1, 1].
             target_landmarks: (B, M, d) of the targets.
         """
-        if target_landmarks is None:
-            target_landmarks = landmarks
-        fitted = spline.fit(spline.with_corners(target_landmarks), self.kernel)
-        basis = spline.cardinal_basis(fitted, self.grid)
-        registered, points = warp.register(
-            basis, self.coarse, spline.with_corners(landmarks), images
-        )
-        return Registration(registered, points, fitted)
+        fitted = self.fit(landmarks if target_landmarks is None else target_landmarks)
+        points = self.points(self.transform(fitted, landmarks))
+        return Registration(warp.sample(images, points), points, fitted)
 
     def register_each(
         self, images: torch.Tensor, landmarks: torch.Tensor, target_landmarks: torch.Tensor
@@ -76,16 +87,9 @@ class Registrar:
 
         Arguments: as of `register`, with as many sources as targets.
         """
-        fitted = spline.fit(spline.with_corners(target_landmarks), self.kernel)
-        basis = spline.cardinal_basis(fitted, self.grid)
-        # a NaN in a coordinate ends the process, as `warp.register` says
-        sources = torch.nan_to_num(spline.with_corners(landmarks)).float()
-        with torch.autocast(basis.device.type, enabled=False):
-            transform = (basis @ sources).transpose(1, 2)[:, None]
-        points = warp.upsample(transform, self.coarse, self.shape)
-        # every image is a source of its own, with one target
-        registered = warp.sample(images, points.transpose(0, 1)).transpose(0, 1)
-        return Registration(registered, points, fitted)
+        fitted = self.fit(target_landmarks)
+        points = self.points(self.transform(fitted, landmarks[:, None]))
+        return Registration(warp.sample_each(images, points), points, fitted)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,26 @@ class Supervision:
     present: torch.Tensor
 
 
+class Terms(NamedTuple):
+    """The objective and its parts, 0-d tensors; only `loss` has a gradient by the match.
+
+    A pair of an image with itself, and a failed target, count in none of them.
+
+    Attributes:
+        loss: NaN where every target has failed.
+        match: mean over the pairs.
+        kappa: mean over the targets.
+        failures: number of targets without a solution.
+        shape: mean match of shapes over the pairs that both have one; 0 without any.
+    """
+
+    loss: torch.Tensor
+    match: torch.Tensor
+    kappa: torch.Tensor
+    failures: torch.Tensor
+    shape: torch.Tensor
+
+
 class Objective:
     """L = L_match + lambda kappa [+ beta 1_C L_match(C_T, C_R)] over pairs of a batch (Eq. 2, 8).
 
@@ -109,13 +133,15 @@ class Objective:
         registrar: how images are registered.
         match: name of the similarity.
         weight: lambda.
-        recipe: `paper` takes kappa as it is; `robust` takes it relative to the kappa of as many
-            quasi-uniform points, so that one weight serves every number of landmarks.
         landmarks: number M of learned landmarks.
         pairing: `all` (and `neighbours`, which decides about batches alone) takes all ordered
             pairs of a batch; `random` takes B of them, each image from the one before it, so
             that a batch in random order gives random pairs.
         supervision: beta.
+        relative: whether kappa counts relative to that of as many quasi-uniform points, so that
+            one weight serves every number of landmarks.
+    Attributes:
+        unit: the match of images that counts as 1 in the loss.
     """
 
     def __init__(
@@ -123,19 +149,18 @@ class Objective:
         registrar: Registrar,
         match: str,
         weight: float,
-        recipe: str,
         landmarks: int,
         pairing: str = "all",
         supervision: float = 0.0,
+        relative: bool = False,
     ):
-        if recipe not in RECIPES:
-            raise ValueError(f"recipe is one of {', '.join(RECIPES)}, not {recipe!r}")
         self.registrar, self.match, self.weight = registrar, SIMILARITIES[match], weight
         self.every_pair, self.supervision = pairing != "random", supervision
         self.reference = spline.reference_condition_number(
-            landmarks, len(registrar.shape), registrar.kernel
+            landmarks, len(registrar.shape), registrar.kernel, registrar.smoothing
         )
-        self.scale = 1 / self.reference if recipe == "robust" else 1.0
+        self.scale = 1 / self.reference if relative else 1.0
+        self.unit = 1.0
 
     def pairs(self, batch: int) -> int:
         """How many ordered pairs of two different images a batch of so many gives."""
@@ -147,7 +172,7 @@ class Objective:
         landmarks: torch.Tensor,
         mask: torch.Tensor | None = None,
         supervision: Supervision | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> Terms:
         """The objective and its parts for a batch registered to itself.
 
         Arguments:
@@ -157,10 +182,34 @@ class Objective:
                 moves with its source. Shapes are compared outside of it too.
             supervision: shapes of the batch; their term is the mean over the pairs in which
                 both have one, 0 where no pair has.
-        Returns:
-            loss, match, kappa: 0-d tensors; failures: 0-d count of targets without a solution.
-            An image paired with itself, and a failed target, count in none of them.
         """
+        registrar = self.registrar
+        fitted = registrar.fit(landmarks)
+        kappa = mean_condition_number(fitted)
+        target = torch.arange(len(images), device=images.device)[:, None]
+        source = target.T.expand(len(images), -1) if self.every_pair else target.roll(1, 0)
+        sources = landmarks if self.every_pair else landmarks.roll(1, 0)[:, None]
+        counted = (source != target) & ~fitted.failed[:, None]
+        weights = [counted / counted.sum().clamp_min(1)]
+        if supervision is not None:
+            both = counted & supervision.present[:, None] & supervision.present[source]
+            weights.append(self.supervision * both / both.sum().clamp_min(1))
+        total, sums = weighted_losses(
+            registrar.transform(fitted, sources),
+            self._losses(images, mask, supervision),
+            torch.stack(weights),
+            math.prod(registrar.shape),
+        )
+        shape = sums[1] / self.supervision if self.supervision and len(sums) > 1 else 0 * sums[0]
+        # nothing registered is no good registration
+        total, match = (torch.where(counted.any(), term, math.nan) for term in (total, sums[0]))
+        loss = total / self.unit + self.weight * self.scale * kappa
+        return Terms(loss, match, kappa, fitted.failed.sum(), shape)
+
+    def _losses(
+        self, images: torch.Tensor, mask: torch.Tensor | None, supervision: Supervision | None
+    ) -> Losses:
+        """What `weighted_losses` asks for a block of pairs: the match, and that of the shapes."""
         moving = {"image": images}
         if mask is not None and len(mask) > 1:
             moving["mask"] = mask
@@ -168,45 +217,32 @@ class Objective:
             # what an absent shape holds, NaN perhaps, must not come near the gradient
             present = supervision.present.view(-1, *[1] * (images.dim() - 1))
             moving["shape"] = torch.where(present, supervision.shapes, 0.0)
-        registered, fitted, source = self._register(moving, landmarks)
-        if mask is None:
-            values = self.match(images, registered["image"])
-        else:
-            other = registered.get("mask", mask[:, None])
-            values = masked_match(self.match, images, registered["image"], mask, other)
-        target = torch.arange(len(images), device=images.device)[:, None]
-        counted = (source != target) & ~fitted.failed[:, None]
-        match = torch.where(counted, values, 0.0).sum() / counted.sum()
-        kappa = mean_condition_number(fitted)
-        loss = match + self.weight * self.scale * kappa
-        if supervision is not None:
-            both = counted & supervision.present[:, None] & supervision.present[source]
-            values = torch.where(both, self.match(moving["shape"], registered["shape"]), 0.0)
-            loss = loss + self.supervision * values.sum() / both.sum().clamp_min(1)
-        return loss, match, kappa, fitted.failed.sum()
+        channels = [part.shape[1] for part in moving.values()]
+        # all maps are warped by the same T, in one go
+        maps = torch.cat(list(moving.values()), dim=1) if len(moving) > 1 else images
+        if not self.every_pair:
+            maps = maps.roll(1, 0)
 
-    def _register(
-        self, moving: dict[str, torch.Tensor], landmarks: torch.Tensor
-    ) -> tuple[dict[str, torch.Tensor], spline.Fit, torch.Tensor]:
-        """Warp maps (B, channels, *shape) by the same T, in one go.
+        def losses(block: Block, transform: torch.Tensor) -> torch.Tensor:
+            targets, sources = block
+            points = self.registrar.points(transform)
+            if self.every_pair:
+                warped = warp.sample(maps[sources], points)
+            else:
+                warped = warp.sample_each(maps[targets], points)
+            registered = dict(zip(moving, warped.split(channels, dim=2), strict=True))
+            if mask is None:
+                match = self.match(images[targets], registered["image"])
+            else:
+                own = mask[targets] if "mask" in moving else mask
+                other = registered.get("mask", mask[:, None])
+                match = masked_match(self.match, images[targets], registered["image"], own, other)
+            if supervision is None:
+                return match[None]
+            shapes = self.match(moving["shape"][targets], registered["shape"])
+            return torch.stack([match, shapes])
 
-        Returns:
-            registered: (B, S, channels, *shape) by name; the spline systems; source: (B, S) whose
-            map was registered to each target.
-        """
-        maps = list(moving.values())
-        stacked = torch.cat(maps, dim=1) if len(maps) > 1 else maps[0]
-        order = torch.arange(len(stacked), device=stacked.device)
-        if self.every_pair:
-            found = self.registrar.register(stacked, landmarks)
-            source = order.expand(len(order), -1)
-        else:
-            found = self.registrar.register_each(
-                stacked.roll(1, 0), landmarks.roll(1, 0), landmarks
-            )
-            source = order.roll(1)[:, None]
-        parts = found.registered.split([part.shape[1] for part in maps], dim=2)
-        return dict(zip(moving, parts, strict=True)), found.fitted, source
+        return losses
 
 
 def pair_mean(values: torch.Tensor, failed: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.progress import Progress
 from lmcore.registration import spline, warp
+from lmcore.registration.leave_one_out import LeaveOneOut
 
 logger = logging.getLogger("lmcore")
 
@@ -34,35 +35,36 @@ class Target:
         source_landmarks: (S, M, d).
         grid: (P, d) points at which images are compared.
         kernel: of the spline.
+        mask: (P,) weight at each point, which multiplies both images (Eq. 9); None is 1.
     """
 
-    def __init__(self, image, landmarks, sources, source_landmarks, grid, kernel):
-        self.sources = sources
+    def __init__(self, image, landmarks, sources, source_landmarks, grid, kernel, mask=None):
+        self.sources, self.mask = sources, mask
         fitted = spline.fit(spline.with_corners(landmarks[None]), kernel)
         self.failed = bool(fitted.failed)
-        self.splines = spline.LeaveOneOut.of(fitted, grid, spline.with_corners(source_landmarks))
-        self.values = self._sample(image[None], grid.float().expand(1, 1, -1, -1))[0, 0]
+        self.splines = LeaveOneOut.of(fitted, grid, spline.with_corners(source_landmarks))
+        self.values = self._sample(image[None], grid.T.float()[None])
 
     @staticmethod
     def _sample(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """(C, S, channels, P) from images (S, channels, *spatial) at points (C, S, P, d)."""
-        dimension = points.shape[-1]
-        for _ in range(dimension - 1):  # `sample` wants a grid of d axes
-            points = points.unsqueeze(2)
-        return warp.sample(images, points).flatten(3)
+        """(S, channels, P) from images (S, channels, *spatial) at points (S, d, P)."""
+        places = points.mT.unflatten(1, (-1, *[1] * (points.shape[1] - 1)))  # a grid of d axes
+        return warp.sample(images, places[None])[0].flatten(2)
+
+    def _loss(self, points: torch.Tensor) -> torch.Tensor:
+        """Mean squared difference of the sources at their points (S, d, P), 0-d."""
+        difference = self._sample(self.sources, points).sub_(self.values)
+        if self.mask is not None:
+            difference.mul_(self.mask)
+        return difference.square_().mean()
 
     def loss(self) -> float:
         """Mean squared difference with the landmarks that are left."""
-        registered = self._sample(self.sources, self.splines.transform[None])
-        return float((registered - self.values).square().mean())
+        return float(self._loss(self.splines.transform))
 
     def losses_without(self, candidates: list[int]) -> torch.Tensor:
         """(C,) mean squared difference with each candidate left out in turn."""
-        found = []
-        for index in candidates:
-            registered = self._sample(self.sources, self.splines.without([index]))
-            found.append((registered - self.values).square().mean())
-        return torch.stack(found)
+        return torch.stack([self._loss(self.splines.without(index)) for index in candidates])
 
 
 @torch.no_grad()
@@ -102,6 +104,7 @@ def rank_landmarks(
     kernel: str,
     seed: int,
     output: str | os.PathLike,
+    region: bool = False,
 ) -> None:
     """Write the greedy removal order of a population's landmarks, from training subjects alone.
 
@@ -112,8 +115,10 @@ def rank_landmarks(
         kernel: of the spline.
         seed: chooses the subjects and the pixels.
         output: importance.csv.
+        region: compare only where the population's mask is above 0, both images times the mask.
     Raises:
-        InputError: with fewer than two training subjects, or where no spline can be solved.
+        InputError: with fewer than two training subjects, without a mask where one is asked for,
+            or where no spline can be solved.
     """
     landmarks, splits = read_landmarks(landmarks_path), splits_of(subjects_path)
     with Population(population_path) as population:
@@ -123,14 +128,17 @@ def rank_landmarks(
             raise InputError("ranking landmarks needs two subjects in the training split")
         chosen = fixed_subset(train, RANKING_SUBJECTS, seed)
         images = torch.from_numpy(population.images(chosen))
+        mask = _region_of(population) if region else None
     points = torch.from_numpy(landmarks.normalised[chosen])
-    grid = spline.regular_grid(images.shape[2:])
-    generator = torch.Generator().manual_seed(seed)
-    grid = grid[torch.randperm(len(grid), generator=generator)[:RANKING_POINTS].sort().values]
+    places = _ranking_places(images.shape[2:], mask, seed)
+    grid = spline.regular_grid(images.shape[2:])[places]
+    weights = None if mask is None else mask.flatten()[places]
     targets = []
     for index in range(len(chosen)):
         others = [k for k in range(len(chosen)) if k != index]
-        target = Target(images[index], points[index], images[others], points[others], grid, kernel)
+        target = Target(
+            images[index], points[index], images[others], points[others], grid, kernel, weights
+        )
         if not target.failed:
             targets.append(target)
     if not targets:
@@ -144,6 +152,29 @@ def rank_landmarks(
     numbers = np.array(landmarks.numbers)
     order["landmark"] = numbers[order["landmark"] - 1]
     write_csv(output, order)
+
+
+def _region_of(population: Population) -> torch.Tensor:
+    """(*spatial) the population's mask.
+
+    Raises:
+        InputError: if it has none, or one that is 0 everywhere.
+    """
+    if population.mask is None or not (population.mask > 0).any():
+        raise InputError(
+            "redundancy.region is true, but the population has no region: "
+            "give preprocess.region, or set redundancy.region to false"
+        )
+    return torch.from_numpy(population.mask)
+
+
+def _ranking_places(shape: tuple[int, ...], mask: torch.Tensor | None, seed: int) -> torch.Tensor:
+    """RANKING_POINTS random pixels in ascending order, where there is a mask above 0 of it."""
+    inside = torch.ones(shape) if mask is None else mask
+    inside = (inside.flatten() > 0).nonzero()[:, 0]
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randperm(len(inside), generator=generator)[:RANKING_POINTS]
+    return inside[drawn.sort().values]
 
 
 def select_landmarks(

@@ -16,6 +16,11 @@ class TrainingSettings:
         kernel: radial basis function of the spline.
         widths, hidden, stride: of the encoder.
         match: similarity of the images.
+        supervision: beta, the weight of the term that compares shapes; 0 has none.
+        shape: what that term compares, see `Shapes`.
+        share: of the training subjects with a segmentation, how many show it.
+        mask: whether images are compared inside the population's mask alone.
+        smoothing: weight of the spline's bending energy.
         regularization: lambda.
         recipe: `paper` or `robust`.
         pairs: ordered pairs of two different images to see in all.
@@ -36,6 +41,11 @@ class TrainingSettings:
     hidden: int = 512
     stride: int = 1
     match: str = "l2"
+    supervision: float = 0.0
+    shape: str = "distance_transform"
+    share: float = 1.0
+    mask: bool = False
+    smoothing: float = 0.0
     recipe: str = "paper"
     pairs: int = 100_000
     validate_every: int = 10_000
@@ -50,7 +60,9 @@ class TrainingSettings:
     def of(cls, model: dict, training: dict, weight: float) -> "TrainingSettings":
         """From the blocks `model` and `training` of a run and the chosen lambda."""
         names = {field.name for field in fields(cls)} - {"regularization"}
-        given = {key: value for key, value in {**model, **training}.items() if key in names}
+        supervision = training.get("supervision") or {"weight": 0.0}
+        blocks = {**model, **training, **supervision, "supervision": supervision["weight"]}
+        given = {key: value for key, value in blocks.items() if key in names}
         given["widths"] = tuple(given.get("widths", cls.widths))
         return cls(regularization=float(weight), **given)
 

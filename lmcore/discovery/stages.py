@@ -17,6 +17,7 @@ from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.cross_validation import cross_validate
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
+from lmcore.discovery.shapes import Shapes
 from lmcore.discovery.trainer import Training
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
@@ -30,7 +31,7 @@ logger = logging.getLogger("lmcore")
 StrPath = str | os.PathLike
 VALIDATION_SUBJECTS = 12
 HISTORY = (
-    *("epoch", "pairs", "train_loss", "validation_loss"),
+    *("epoch", "pairs", "train_loss", "validation_loss", "shape_loss"),
     *("kappa", "relative_kappa", "failures"),
 )
 
@@ -76,6 +77,7 @@ def train_encoder(
             seed,
             mean_landmarks(initial_landmarks, settings.landmarks, population.dimension),
             what,
+            **guidance(population, train, settings, seed),
         )
         inputs = [population_path, subjects_path, initial_landmarks]
         trained = training.run(checkpoint_path, f"{digest} {digest_of(inputs)}")
@@ -161,9 +163,40 @@ def cross_validate_regularization(
         images = Images(population, train)
         initial = mean_landmarks(initial_landmarks, settings.landmarks, population.dimension)
         row = cross_validate(
-            images, population.shape, train, settings, fold, folds, seed, initial, what
+            images,
+            population.shape,
+            train,
+            settings,
+            fold,
+            folds,
+            seed,
+            initial,
+            what,
+            **guidance(population, train, settings, seed),
         )
     write_csv(output, pd.DataFrame([row]))
+
+
+def guidance(
+    population: Population, train: list[int], settings: TrainingSettings, seed: int
+) -> dict[str, object]:
+    """What else than images a training compares: `mask` (Eq. 9) and `shapes` (Eq. 8), or None.
+
+    Raises:
+        InputError: if the settings ask for what the population does not hold.
+    """
+    mask = shapes = None
+    if settings.mask:
+        if population.mask is None:
+            raise InputError("training.mask: the population has no mask, set preprocess.region")
+        mask = torch.from_numpy(population.mask)[None, None]
+    if settings.supervision:
+        if not population.segmented[train].any():
+            raise InputError(
+                "training.supervision: no subject of the training split has a segmentation"
+            )
+        shapes = Shapes(population, train, settings.shape, settings.share, seed)
+    return {"mask": mask, "shapes": shapes}
 
 
 def indices_of(

@@ -10,20 +10,25 @@ from dataclasses import dataclass, field
 import torch
 
 from lmcore.discovery.checkpoint import load_checkpoint, save_checkpoint
-from lmcore.discovery.encoder import LandmarkEncoder
-from lmcore.discovery.objective import Objective, Registrar, pair_mean
+from lmcore.discovery.encoder import Encoder
+from lmcore.discovery.heatmaps import build_encoder
+from lmcore.discovery.known_maps import equivariance_loss, move_images, move_points, random_maps
+from lmcore.discovery.objective import Objective, Registrar, Supervision
 from lmcore.discovery.pairs import Batches, describe
+from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
+from lmcore.discovery.validation import compared, evaluate, unregistered_match
 from lmcore.errors import InputError
 from lmcore.progress import Progress
-from lmcore.registration.similarity import SIMILARITIES
+from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
 
 LARGEST_GRADIENT = 1.0
-# Pixels or voxels of the targets registered at a time where no gradient is kept.
-EVALUATION_PIXELS = 500_000
-ENCODED_AT_A_TIME = 16
+# Training images whose intensities and differences set the scales of a training.
+SAMPLE = 32
+# Steps in which an annealed learning rate rises.
+WARM_UP = 50
 
 
 class LandmarksMetError(InputError):
@@ -42,7 +47,7 @@ class Trained:
         pairs_here: pairs seen by this process; fewer than `pairs` after a resume.
     """
 
-    encoder: LandmarkEncoder
+    encoder: Encoder
     history: list[dict] = field(default_factory=list)
     pairs: int = 0
     seconds: float = 0.0
@@ -62,6 +67,9 @@ class Training:
         initial_landmarks: (M, d) where the untrained encoder puts its landmarks, or None:
             random for the paper's recipe, evenly spread for the robust one.
         what: named in progress and errors.
+        mask: (1, 1, *shape) weights of the pixels in training and validation (Eq. 9), or None.
+        shapes: gives (B, 1, *shape) shapes of some subjects and (B,) bool who has one (Eq. 8),
+            or None.
     """
 
     def __init__(
@@ -74,20 +82,30 @@ class Training:
         seed: int,
         initial_landmarks: torch.Tensor | None = None,
         what: str = "training",
+        mask: torch.Tensor | None = None,
+        shapes: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]] | None = None,
     ):
-        self.images, self.settings, self.what = images, settings, what
+        self.images, self.shapes, self.settings, self.what = images, shapes, settings, what
         self.train_indices, self.validation = train, validation
+        self.recipe = RECIPES[settings.recipe]
         self.device = settings.device()
-        self.encoder = initial_encoder(images, shape, train, settings, seed, initial_landmarks)
-        self.encoder.to(self.device)
+        self.mask = None if mask is None else mask.to(self.device)
+        sample = images(train[:SAMPLE])
+        self.encoder = initial_encoder(sample, settings, seed, initial_landmarks).to(self.device)
         self.objective = Objective(
-            Registrar(shape, settings.kernel, settings.grid_stride, self.device),
+            Registrar(
+                shape, settings.kernel, settings.grid_stride, self.device, settings.smoothing
+            ),
             settings.match,
             settings.regularization,
-            settings.recipe,
             settings.landmarks,
             settings.pairing,
+            settings.supervision,
+            self.recipe.relative,
         )
+        if self.recipe.relative:
+            self.objective.unit = unregistered_match(sample, settings, self.mask)
+        self.maps = torch.Generator().manual_seed(derive_seed(seed, "maps"))
         self.optimizer = torch.optim.Adam(
             self.encoder.parameters(), lr=settings.learning_rate, fused=True
         )
@@ -96,25 +114,54 @@ class Training:
         self.pairs, self.steps, self.history = 0, 0, []
         self.best, self.best_state = float("inf"), None
         self.checkpoint: str | os.PathLike | None = None
-        self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+        self.sums = torch.zeros(5, dtype=torch.float64, device=self.device)
 
     def step(self) -> None:
         """One batch; a gradient that is not finite changes nothing and is counted."""
-        batch = self.images(next(self.batches)).to(self.device, non_blocking=True)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            landmarks = self.encoder(batch)
-        loss, _, kappa, failures = self.objective(batch, landmarks)
+        subjects = next(self.batches)
+        batch = self.images(subjects).to(self.device, non_blocking=True)
+        supervision = None
+        if self.shapes is not None:
+            shapes = (part.to(self.device, non_blocking=True) for part in self.shapes(subjects))
+            supervision = Supervision(*shapes)
+        landmarks, equivariance = self._encode(batch)
+        terms = self.objective(compared(batch, self.settings), landmarks, self.mask, supervision)
+        loss = terms.loss + self.recipe.equivariance * equivariance
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), LARGEST_GRADIENT)
         finite = norm.isfinite() & loss.isfinite()
         # Fused Adam skips a step by this flag, moments included, without waiting for the GPU.
         self.optimizer.grad_scale, self.optimizer.found_inf = None, (~finite).float()
+        self._anneal()
         self.optimizer.step()
         self.steps += 1
         self.pairs += self.objective.pairs(len(batch))
-        row = [torch.where(finite, loss, 0.0), torch.where(finite, kappa, 0.0), failures, ~finite]
+        means = [torch.where(finite, term, 0.0) for term in (loss, terms.kappa, terms.shape)]
+        row = [*means, terms.failures, ~finite]
         self.sums += torch.stack([value.detach().double() for value in row])
+
+    def _encode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """(B, M, d) landmarks, and how far they are from following known maps of the images."""
+        images = batch
+        if self.recipe.equivariance:
+            maps = random_maps(len(batch), tuple(batch.shape[2:]), self.maps)
+            matrix, shift = (part.to(self.device) for part in maps)
+            images = torch.cat([batch, move_images(batch, matrix, shift)])
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            landmarks = self.encoder(images)
+        if not self.recipe.equivariance:
+            return landmarks, 0.0
+        still, moved = landmarks.chunk(2)
+        return still, equivariance_loss(moved, move_points(still, matrix, shift))
+
+    def _anneal(self) -> None:
+        """The learning rate of this step, where the recipe changes it."""
+        if self.recipe.annealed:
+            falling = (1 + math.cos(math.pi * min(1.0, self.pairs / self.settings.pairs))) / 2
+            rate = self.settings.learning_rate * min(1.0, (self.steps + 1) / WARM_UP) * falling
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
 
     def validate(self) -> None:
         """Add a row to the history, remember the best weights, stop where nothing can be learned.
@@ -123,7 +170,7 @@ class Training:
             LandmarksMetError: if most steps since the last validation had no finite gradient, or no
                 target a solvable spline.
         """
-        loss, kappa, failures, skipped = self.sums.tolist()
+        loss, kappa, shape, failures, skipped = self.sums.tolist()
         steps = self.steps - self.history[-1]["steps"] if self.history else self.steps
         self.sums.zero_()
         targets = steps * self.batches.size
@@ -141,14 +188,16 @@ class Training:
             "pairs": self.pairs,
             "train_loss": loss / solved,
             "validation_loss": float("nan"),
+            "shape_loss": shape / solved,
             "kappa": kappa / solved,
             "relative_kappa": kappa / solved / self.objective.reference,
             "failures": int(failures + skipped),
             "steps": self.steps,
         }
         if self.validation:
+            images = self.images(self.validation)
             row["validation_loss"], _ = evaluate(
-                self.encoder, self.images(self.validation), self.settings, self.device
+                self.encoder, images, self.settings, self.device, self.mask
             )
             if row["validation_loss"] < self.best:
                 self.best = row["validation_loss"]
@@ -204,6 +253,7 @@ class Training:
             "encoder": self.encoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state(),
+            "maps": self.maps.get_state(),
             "best": self.best,
             "best_state": self.best_state,
             "history": self.history,
@@ -216,69 +266,39 @@ class Training:
         self.encoder.load_state_dict(state["encoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.restore(state["batches"])
+        self.maps.set_state(state["maps"])
         self.best, self.best_state = state["best"], state["best_state"]
         self.history, self.pairs, self.steps = state["history"], state["pairs"], state["steps"]
 
 
-def initial_encoder(images, shape, train, settings, seed, initial_landmarks=None):
-    """An untrained encoder; intensities are standardised by some of the training images."""
+def initial_encoder(
+    sample: torch.Tensor,
+    settings: TrainingSettings,
+    seed: int,
+    initial_landmarks: torch.Tensor | None = None,
+) -> Encoder:
+    """An untrained encoder.
+
+    Arguments:
+        sample: (n, C, *shape) training images; their intensities fix the standardisation.
+        settings, seed, initial_landmarks: as of `Training`.
+    """
+    shape, recipe = tuple(sample.shape[2:]), RECIPES[settings.recipe]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sample = images(train[:32])
-        encoder = LandmarkEncoder(
-            shape,
-            settings.landmarks,
-            settings.widths,
-            settings.hidden,
-            settings.stride,
-            sample.shape[1],
+        encoder = build_encoder(
+            recipe.head,
+            shape=shape,
+            landmarks=settings.landmarks,
+            widths=settings.widths,
+            hidden=settings.hidden,
+            stride=settings.stride,
+            channels=sample.shape[1],
         )
         encoder.standardise_by(float(sample.mean()), float(sample.std()))
-        if initial_landmarks is None and settings.recipe == "paper":
+        if initial_landmarks is None and not recipe.spread:
             raw = torch.rand(settings.landmarks, len(shape), dtype=torch.float64)
             initial_landmarks = torch.tanh(2 * raw - 1)
     if initial_landmarks is not None:
         encoder.start_from(initial_landmarks)
     return encoder
-
-
-@torch.no_grad()
-def evaluate(
-    encoder: LandmarkEncoder,
-    images: torch.Tensor,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> tuple[float, float]:
-    """Match and condition number over all ordered pairs of some images, on the full grid.
-
-    A target without a solvable spline counts with its unregistered sources: leaving it out
-    would favour weights that let landmarks meet.
-
-    Arguments:
-        images: (N, C, *shape), N > 1.
-    Returns:
-        mean match over pairs of two different images, mean kappa over targets; NaN where no
-        target has a solvable spline.
-    """
-    images = images.to(device)
-    landmarks = torch.cat([encoder(part) for part in images.split(ENCODED_AT_A_TIME)])
-    registrar = Registrar(images.shape[2:], settings.kernel, device=device)
-    match = SIMILARITIES[settings.match]
-    rows, failed, kappa = [], [], []
-    step = max(1, EVALUATION_PIXELS // (images[0, 0].numel() * len(images)))
-    for begin in range(0, len(images), step):
-        part = slice(begin, begin + step)
-        found = registrar.register(images, landmarks, landmarks[part])
-        here = found.fitted.failed
-        loss = match(images[part], found.registered)
-        if here.any():
-            unregistered = images.expand(len(here), *images.shape)
-            loss = torch.where(here[:, None], match(images[part], unregistered), loss)
-        rows.append(loss)
-        failed.append(here)
-        kappa.append(found.fitted.condition_number)
-    failed, kappa = torch.cat(failed), torch.cat(kappa)
-    if failed.all():
-        return float("nan"), float("nan")
-    every = torch.zeros_like(failed)
-    return float(pair_mean(torch.cat(rows), every)), float(kappa.sum() / (~failed).sum())

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from lmcore.discovery.encoder import LandmarkEncoder
+from lmcore.discovery.heatmaps import build_encoder
 from lmcore.registration.spline import spread_points
 
 SMALL = {"widths": (2, 3, 4, 5), "hidden": 6}
@@ -54,7 +55,7 @@ def test_layers_of_the_paper(shape, kind, count, activation):
     assert [layer.out_channels for layer in convolutions][:: count - 1] == [32, 256]
     assert sum(isinstance(layer, activation) for layer in encoder.trunk) == count
     assert sum("MaxPool" in type(layer).__name__ for layer in encoder.trunk) == 4
-    assert encoder.head[0].in_features == 256 * 2
+    assert encoder.linear[0].in_features == 256 * 2
 
 
 def test_standardised_intensities_have_no_scale():
@@ -71,7 +72,7 @@ def test_standardised_intensities_have_no_scale():
 def test_settings_rebuild_the_encoder():
     torch.manual_seed(0)
     encoder = LandmarkEncoder((33, 40), 4, stride=2, channels=2, **SMALL)
-    again = LandmarkEncoder(**encoder.settings)
+    again = build_encoder(**encoder.settings)
     again.load_state_dict(encoder.state_dict())
     images = torch.rand(2, 2, 33, 40)
     assert torch.equal(again(images), encoder(images))

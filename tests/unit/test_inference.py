@@ -15,7 +15,7 @@ from lmcore.population.store import Population
 def encoder():
     torch.manual_seed(0)
     found = LandmarkEncoder((16, 32), 4, widths=(2, 2, 2, 2), hidden=4).eval()
-    torch.nn.init.normal_(found.head[-1].weight, std=5)  # every image its own landmarks
+    torch.nn.init.normal_(found.linear[-1].weight, std=5)  # every image its own landmarks
     return found
 
 

@@ -90,12 +90,36 @@ def test_a_landmark_that_moves_nothing_costs_nothing(blobs):
     assert changes[others].abs().min() > 1e-5
 
 
+@pytest.mark.parametrize("shape", [(16, 27), (7, 9, 11)])
+def test_a_mask_multiplies_both_images(blobs, shape):
+    """Eq. 9: the same as ranking images that were multiplied where they are compared."""
+    images, count = torch.from_numpy(blobs(3, shape)), 5
+    points = landmarks_of(3, count, len(shape))
+    grid = spline.regular_grid(shape)[::3]
+    mask = torch.linspace(0.2, 1.0, len(grid))
+    target = Target(images[0], points[0], images[1:], points[1:], grid, "paper", mask)
+    basis = spline.cardinal_basis(spline.fit(spline.with_corners(points[:1])), grid)
+    at = spline.transform(basis, spline.with_corners(points[1:])).mT
+    places = at.unflatten(2, (-1, *[1] * (len(shape) - 1)))
+    registered = warp.sample(images[1:], places)[0].flatten(1)
+    values = images[0].flatten()[::3]
+    expected = (mask * registered - mask * values).square().mean().item()
+    assert target.loss() == pytest.approx(expected, rel=1e-4)
+    plain = Target(images[0], points[0], images[1:], points[1:], grid, "paper")
+    assert plain.loss() != pytest.approx(expected, rel=0.05)
+    splines = target.splines
+    splines.remove(2)
+    after = target.loss()
+    again = Target(images[0], points[0], images[1:], points[1:], grid, "paper", mask)
+    assert again.losses_without([0, 2])[1].item() == pytest.approx(after, rel=1e-5)
+
+
 @pytest.fixture
 def ranked(population, tmp_path):
     """Ranks landmarks of a population; the numbers have gaps, as after an earlier removal."""
     numbers = [2, 3, 5, 8, 13]
 
-    def run(splits, points=None, seed=1):
+    def run(splits, points=None, seed=1, **options):
         path, subjects = population(splits, (16, 27))
         if points is None:
             points = landmarks_of(len(splits), 5, 2)
@@ -104,7 +128,7 @@ def ranked(population, tmp_path):
         table = landmark_table(ids, points.numpy(), numbers, (16, 27), affines)
         write_csv(tmp_path / "all.csv", table)
         output = tmp_path / "importance.csv"
-        rank_landmarks(path, subjects, tmp_path / "all.csv", "paper", seed, output)
+        rank_landmarks(path, subjects, tmp_path / "all.csv", "paper", seed, output, **options)
         return output
 
     return run
@@ -145,6 +169,51 @@ class TestRank:
             order = pd.read_csv(ranked(self.splits, points))
         assert caplog.messages == ["1 targets left out: their landmarks coincide"]
         assert np.isfinite(order).all(axis=None)
+
+    @staticmethod
+    def with_mask(monkeypatch, mask):
+        init = redundancy.Population.__init__
+
+        def opened(self, path):
+            init(self, path)
+            self.mask = mask
+
+        monkeypatch.setattr(redundancy.Population, "__init__", opened)
+
+    def test_region(self, ranked, blobs, monkeypatch):
+        """Only what is inside the mask counts, as much as the mask says."""
+        mask = np.zeros((16, 27), np.float32)
+        mask[3:9, 5:20] = np.linspace(0.1, 1, 15, dtype=np.float32)
+        self.with_mask(monkeypatch, mask)
+        order = pd.read_csv(ranked(self.splits, region=True))
+        train = [0, 2, 4, 5]
+        images, points = torch.from_numpy(blobs(7, (16, 27)))[train], landmarks_of(7, 5, 2)[train]
+        before = np.mean(
+            [
+                (mask[mask > 0] ** 2 * (found - images[target, 0].numpy())[mask > 0] ** 2).mean()
+                for target in range(4)
+                for source in range(4)
+                if source != target
+                for found in [self.registered(images, points, target, source)]
+            ]
+        )
+        assert order["loss_before"].iloc[0] == pytest.approx(before, rel=1e-4)
+        without = pd.read_csv(ranked(self.splits))
+        assert without["loss_before"].iloc[0] != pytest.approx(before, rel=0.05)
+
+    @staticmethod
+    def registered(images, points, target, source):
+        fitted = spline.fit(spline.with_corners(points[target : target + 1]))
+        basis = spline.cardinal_basis(fitted, spline.regular_grid((16, 27)))
+        at = spline.with_corners(points[source : source + 1])
+        return warp.register(basis, (16, 27), at, images[source : source + 1])[0][0, 0, 0].numpy()
+
+    @pytest.mark.parametrize("mask", [None, np.zeros((16, 27), np.float32)])
+    def test_a_region_that_is_not_there(self, ranked, monkeypatch, mask, tmp_path):
+        self.with_mask(monkeypatch, mask)
+        with pytest.raises(InputError, match=r"redundancy\.region is true.* no region"):
+            ranked(self.splits, region=True)
+        assert not (tmp_path / "importance.csv").exists()
 
     def test_all_landmarks_met(self, ranked, tmp_path):
         with pytest.raises(InputError, match=r"coincide.*raise training\.regularization"):

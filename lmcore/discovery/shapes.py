@@ -1,0 +1,55 @@
+"""The shapes that weak supervision compares (Eq. 8); the encoder never sees them."""
+
+import torch
+
+from lmcore.discovery.pairs import CACHE_BYTES
+from lmcore.population.store import Population
+
+KINDS = ("distance_transform", "segmentation")
+
+
+class Shapes:
+    """Segmentations or distance transforms of some of the subjects, by their index.
+
+    Distances are in units of the image's longest side, so that beta means the same for a mouse
+    and a man.
+
+    Arguments:
+        population: open population.
+        indices: the subjects that will be asked for.
+        kind: one of KINDS.
+        share: of those of `indices` that have a segmentation, how many show it. Which ones is
+            drawn by the seed, and a larger share holds every smaller one.
+        seed: of that draw.
+    """
+
+    def __init__(
+        self, population: Population, indices: list[int], kind: str, share: float, seed: int
+    ):
+        self.population, self.kind = population, kind
+        segmented = [index for index in indices if population.segmented[index]]
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(segmented), generator=generator).tolist()
+        shown = order[: round(share * len(segmented))]
+        self.shown = sorted(segmented[place] for place in shown)
+        size = torch.Size(population.shape).numel()
+        self.cache: dict[int, torch.Tensor] = {}
+        if size * 4 * len(self.shown) <= CACHE_BYTES:
+            self.cache = dict(zip(self.shown, self._read(self.shown), strict=True))
+
+    def __call__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 1, *spatial) float32 shapes, zero where there is none; (B,) bool who has one."""
+        shown = set(self.shown)
+        present = [index in shown for index in indices]
+        shapes = torch.zeros(len(indices), 1, *self.population.shape)
+        for row, index in enumerate(indices):
+            if present[row]:
+                shapes[row] = self.cache[index] if self.cache else self._read([index])[0]
+        return shapes, torch.tensor(present)
+
+    def _read(self, indices: list[int]) -> torch.Tensor:
+        """(n, 1, *spatial) float32."""
+        if self.kind == "segmentation":
+            return torch.from_numpy(self.population.segmentations(indices)).float()[:, None]
+        longest = max(self.population.shape) * self.population.spacing
+        return torch.from_numpy(self.population.distance_transforms(indices))[:, None] / longest

@@ -1,0 +1,95 @@
+"""How well images match, before registration and by an encoder, as a training sees it."""
+
+import math
+
+import torch
+
+from lmcore.discovery.encoder import Encoder
+from lmcore.discovery.objective import Registrar, pair_mean
+from lmcore.discovery.recipes import RECIPES
+from lmcore.discovery.settings import TrainingSettings
+from lmcore.registration.matching import blocks
+from lmcore.registration.regularity import mean_condition_number
+from lmcore.registration.similarity import SIMILARITIES, masked_match
+from lmcore.registration.windows import window_mean
+
+ENCODED_AT_A_TIME = 16
+# Side of the window whose mean is taken away, as a share of the image's longest side: wider than
+# the structures that landmarks sit on, narrower than changes of illumination.
+LOCAL_WINDOW = 0.2
+
+
+def compared(images: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
+    """What of images (B, C, *shape) is compared: themselves, or without their local mean."""
+    if not RECIPES[settings.recipe].local:
+        return images
+    shape = images.shape[2:]
+    window = 2 * round(LOCAL_WINDOW * max(shape) / 2) + 1
+    return images - window_mean(images, window, len(shape))
+
+
+@torch.no_grad()
+def unregistered_match(
+    images: torch.Tensor, settings: TrainingSettings, mask: torch.Tensor | None = None
+) -> float:
+    """Mean match over all ordered pairs of some images as they are.
+
+    Arguments: as of `evaluate`.
+    """
+    images = compared(images, settings)
+    count, total = len(images), 0.0
+    for target in range(count):
+        others = torch.cat([images[:target], images[target + 1 :]])
+        total += float(_match(images[target, None], others[None], settings, mask).mean())
+    return max(total / count, 1e-12)  # equal images leave nothing to register
+
+
+def _match(target, registered, settings, mask):
+    match = SIMILARITIES[settings.match]
+    if mask is None:
+        return match(target, registered)
+    mask = mask.to(target.device)
+    return masked_match(match, target, registered, mask, mask)
+
+
+@torch.no_grad()
+def evaluate(
+    encoder: Encoder,
+    images: torch.Tensor,
+    settings: TrainingSettings,
+    device: torch.device,
+    mask: torch.Tensor | None = None,
+) -> tuple[float, float]:
+    """Match and condition number over all ordered pairs of some images, on the full grid.
+
+    Images are compared as in training.
+
+    A target without a solvable spline counts with its unregistered sources: leaving it out
+    would favour weights that let landmarks meet. Pairs are registered a few at a time.
+
+    Arguments:
+        images: (N, C, *shape), N > 1.
+        mask: weights of the pixels as in training (Eq. 9), (*shape) or (1, 1, *shape).
+    Returns:
+        mean match over pairs of two different images, mean kappa over targets; NaN where no
+        target has a solvable spline.
+    """
+    images = images.to(device)
+    landmarks = torch.cat([encoder(part) for part in images.split(ENCODED_AT_A_TIME)])
+    images = compared(images, settings)
+    registrar = Registrar(
+        images.shape[2:], settings.kernel, device=device, smoothing=settings.smoothing
+    )
+    fitted = registrar.fit(landmarks)
+    count = len(images)
+    losses = torch.empty(count, count, device=device)
+    for targets, sources in blocks(count, count, math.prod(registrar.shape), device):
+        moving = images[sources]
+        found = registrar.register(moving, landmarks[sources], landmarks[targets])
+        failed = found.fitted.failed.view(-1, *[1] * moving.dim())
+        registered = torch.where(failed, moving, found.registered)
+        losses[targets, sources] = _match(images[targets], registered, settings, mask)
+    if fitted.failed.all():
+        return float("nan"), float("nan")
+    every = torch.zeros_like(fitted.failed)
+    return float(pair_mean(losses, every)), float(mean_condition_number(fitted))
