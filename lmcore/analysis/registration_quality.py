@@ -11,16 +11,21 @@ import torch
 
 from lmcore.analysis.intervals import bootstrap_interval
 from lmcore.analysis.numbers import number_row, write_numbers
+from lmcore.analysis.registration_pairs import (
+    MEASURES,
+    Sample,
+    by_affine,
+    by_spline,
+    measure_pairs,
+    unregistered,
+)
 from lmcore.discovery.objective import Registrar
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
-from lmcore.points.landmarks import check_order, read_landmarks
+from lmcore.points.landmarks import Landmarks, check_order, read_landmarks
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
-from lmcore.progress import Progress
-from lmcore.registration.similarity import squared_difference
-from lmcore.registration.warp import folded_share
 
 logger = logging.getLogger("lmcore")
 
@@ -28,54 +33,6 @@ Path = str | os.PathLike
 # All ordered pairs of so many test subjects; more add time but hardly any precision.
 MOST_SUBJECTS = 40
 EXAMPLES = 4
-
-
-@torch.no_grad()
-def register_pairs(
-    images: torch.Tensor, landmarks: torch.Tensor, kernel: str
-) -> dict[str, np.ndarray]:
-    """L2 before and after, and folding, for all ordered pairs of N images on the full grid.
-
-    Arguments:
-        images: (N, C, *spatial); landmarks: (N, M, d) in [-1, 1].
-    Returns:
-        before, after, folded: (N, N) by target, then source; NaN on the diagonal, and in the
-        rows of targets whose spline has no solution.
-    """
-    registrar = Registrar(images.shape[2:], kernel)
-    progress = Progress("registration", len(images), "targets")
-    found: dict[str, list] = {"before": [], "after": [], "folded": []}
-    for index in range(len(images)):
-        target = images[index : index + 1]
-        result = registrar.register(images, landmarks, landmarks[index : index + 1])
-        found["after"].append(squared_difference(target, result.registered)[0])
-        found["before"].append(squared_difference(target, images[None])[0])
-        found["folded"].append(folded_share(result.points)[0])
-        if result.fitted.failed:
-            for rows in found.values():
-                rows[-1] = torch.full_like(rows[-1], float("nan"))
-        progress.update(index + 1)
-    matrices = {name: torch.stack(rows).double().numpy() for name, rows in found.items()}
-    for matrix in matrices.values():
-        np.fill_diagonal(matrix, np.nan)
-    return matrices
-
-
-def pair_statistic(top: np.ndarray, bottom: np.ndarray | None = None):
-    """Mean over pairs (or a ratio of two) as a function of bootstrap weights of the subjects.
-
-    Pairs share subjects, so it is subjects that are drawn: a pair counts as often as the
-    product of its two, and a pair of a subject with itself never.
-    """
-
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        counted = np.isfinite(top)
-        above = np.einsum("rt,ts,rs->r", weights, np.where(counted, top, 0), weights)
-        below = np.where(counted, 1.0 if bottom is None else bottom, 0)
-        with np.errstate(invalid="ignore"):  # a draw of one subject alone has no pair: NaN
-            return above / np.einsum("rt,ts,rs->r", weights, below, weights)
-
-    return statistic
 
 
 def evaluate_registration(
@@ -92,7 +49,7 @@ def evaluate_registration(
     """Register all pairs of test subjects by all landmarks and by the retained ones.
 
     Arguments:
-        population_path: population.h5.
+        population_path: population.h5; its segmentations and its mask are used where it has any.
         subjects_path: subjects.csv; only subjects of the split `test` take part.
         all_path, retained_path: landmark tables.
         kernel: of the spline.
@@ -110,84 +67,187 @@ def evaluate_registration(
         if len(test) < 2:
             raise InputError("split test needs two subjects to register: change population.split")
         chosen = fixed_subset(test, MOST_SUBJECTS, seed)
-        subjects = [population.subjects[i] for i in chosen]
-        images = torch.from_numpy(population.images(chosen))
-    points = torch.from_numpy(every.normalised[chosen])
-    whole = register_pairs(images, points, kernel)
-    reduced = register_pairs(images, torch.from_numpy(kept.normalised[chosen]), kernel)
-    if np.isnan(whole["after"]).all():
+        sample = Sample.of(population, chosen)
+    points, fewer = (torch.from_numpy(table.normalised[chosen]) for table in (every, kept))
+    found = register_pairs(sample, points, fewer, kernel)
+    if np.isnan(found["loss_after"]).all():
         raise InputError(
             "the landmarks of every test subject coincide, so none can be registered: "
             "raise training.regularization"
         )
-    write_csv(output, _pair_table(subjects, whole, reduced))
-    pairs, n = int(np.isfinite(whole["after"]).sum()), len(subjects)
+    write_csv(output, _pair_table(sample.subjects, found))
+    unit = "mm" if len(sample.shape) == 3 else "pixel"
+    counts = [
+        number_row("landmarks_discovered", len(every.numbers), "", len(every.subjects)),
+        number_row("landmarks_retained", len(kept.numbers), "", len(kept.subjects)),
+    ]
+    write_numbers(numbers, registration_numbers(found, unit, seed) + counts)
+    _write_examples(examples, sample, points, every, kept, kernel)
+
+
+def register_pairs(
+    sample: Sample, landmarks: torch.Tensor, retained: torch.Tensor, kernel: str
+) -> dict[str, np.ndarray]:
+    """Similarity of all ordered pairs before registration and after it, in several ways.
+
+    Arguments:
+        landmarks: (N, M, d) in [-1, 1]; retained: (N, fewer, d) those kept.
+    Returns:
+        (N, N) by target, then source, as of `measure_pairs`; named MEASURE_before, MEASURE_affine
+        (by an affine map alone), MEASURE_after, MEASURE_after_retained, and folded_share. Of a
+        target whose spline has no solution all are NaN, but for those of the retained landmarks
+        if theirs has one.
+    """
+    both = ("loss", "dice")
+    every = (*both, "masked_loss", "hd95")
+    whole, fewer = (by_spline(sample, points, kernel) for points in (landmarks, retained))
+    ways = {
+        "before": measure_pairs(sample, unregistered(sample), every, "before registration"),
+        "affine": measure_pairs(sample, by_affine(sample, landmarks), both, "affine registration"),
+        "after": measure_pairs(sample, whole, MEASURES, "registration"),
+        "after_retained": measure_pairs(sample, fewer, both, "registration by the retained"),
+    }
+    folded = ways["after"].pop("folded_share")
+    failed = np.isnan(folded).all(axis=1)
+    for way in ("before", "affine"):
+        for matrix in ways[way].values():
+            matrix[failed] = np.nan
+    columns = [(measure, way) for measure in MEASURES for way in ways if measure in ways[way]]
+    found = {f"{measure}_{way}": ways[way][measure] for measure, way in columns}
+    return found | {"folded_share": folded}
+
+
+def pair_statistic(top: np.ndarray, bottom: np.ndarray | None = None):
+    """Mean over pairs (or a ratio of two) as a function of bootstrap weights of the subjects.
+
+    Pairs share subjects, so it is subjects that are drawn: a pair counts as often as the
+    product of its two, and a pair of a subject with itself never.
+    """
+    counted = np.isfinite(top) if bottom is None else np.isfinite(top) & np.isfinite(bottom)
+    above, below = (
+        np.where(counted, values, 0) for values in (top, 1.0 if bottom is None else bottom)
+    )
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        total, over = (
+            np.einsum("rs,rs->r", weights @ values, weights) for values in (above, below)
+        )
+        with np.errstate(invalid="ignore"):  # a draw of one subject alone has no pair: NaN
+            return total / over
+
+    return statistic
+
+
+def registration_numbers(found: Mapping[str, np.ndarray], unit: str, seed: int) -> list[dict]:
+    """Rows of `number_row` of what `register_pairs` found; intervals are over subjects.
+
+    Arguments:
+        unit: of the distances; seed: of the bootstrap.
+    """
+    lost = int(np.isinf(found["hd95_after"]).sum()) if "hd95_after" in found else 0
+    if lost:
+        logger.warning(
+            f"{lost} registered segmentations are empty: their dice counts as 0, hd95_before and "
+            "hd95_after are without them"
+        )
 
     def row(name: str, unit: str, top: np.ndarray, bottom: np.ndarray | None = None) -> dict:
-        statistic = pair_statistic(top, bottom)
-        value = float(statistic(np.ones((1, n)))[0])
-        # two subjects make one pair and no interval
-        interval = bootstrap_interval(statistic, n, seed) if n > 2 else None
-        return number_row(name, value, unit, pairs, interval)
+        return _pair_row(name, unit, top, bottom, seed)
 
-    write_numbers(
-        numbers,
-        [
-            row("registration_loss_ratio", "", whole["after"], whole["before"]),
-            row("registration_loss_ratio_retained", "", reduced["after"], reduced["before"]),
-            row("registration_loss_before", "intensity^2", whole["before"]),
-            row("registration_loss_after", "intensity^2", whole["after"]),
-            row("folded_share", "", whole["folded"]),
-            number_row("landmarks_discovered", len(every.numbers), "", len(every.subjects)),
-            number_row("landmarks_retained", len(kept.numbers), "", len(kept.subjects)),
-        ],
-    )
-    _write_examples(examples, images, points, subjects, every.numbers, kept.numbers, kernel)
+    def ratio(name: str, after: str, before: str) -> dict:
+        return row(name, "", found[after], found[before])
+
+    rows = [
+        ratio("registration_loss_ratio", "loss_after", "loss_before"),
+        ratio("registration_loss_ratio_retained", "loss_after_retained", "loss_before"),
+        ratio("affine_loss_ratio", "loss_affine", "loss_before"),
+    ]
+    if "masked_loss_after" in found:
+        rows.append(ratio("masked_loss_ratio", "masked_loss_after", "masked_loss_before"))
+    rows += [
+        row("registration_loss_before", "intensity^2", found["loss_before"]),
+        row("registration_loss_after", "intensity^2", found["loss_after"]),
+        row("folded_share", "", found["folded_share"]),
+    ]
+    if "dice_after" in found:
+        ways = ("before", "affine", "after", "after_retained")
+        rows += [row(f"dice_{way}", "", found[f"dice_{way}"]) for way in ways]
+        rows.append(row("dice_gain", "", found["dice_after"] - found["dice_before"]))
+        distances = {way: found[f"hd95_{way}"] for way in ("before", "after")}
+        both = np.all([np.isfinite(matrix) for matrix in distances.values()], axis=0)
+        rows += [
+            row(f"hd95_{way}", unit, np.where(both, matrix, np.nan))
+            for way, matrix in distances.items()
+        ]
+    return rows
 
 
-def _pair_table(subjects: list[str], whole: Mapping, reduced: Mapping) -> pd.DataFrame:
+def _pair_row(name: str, unit: str, top: np.ndarray, bottom: np.ndarray | None, seed: int) -> dict:
+    """The mean of pairs (or a ratio of two), its interval over the subjects that are in any."""
+    counted = np.isfinite(top) if bottom is None else np.isfinite(top) & np.isfinite(bottom)
+    members = np.flatnonzero(counted.any(axis=0) | counted.any(axis=1))
+    inside, n = np.ix_(members, members), len(members)
+    statistic = pair_statistic(top[inside], None if bottom is None else bottom[inside])
+    value = float(statistic(np.ones((1, n)))[0])
+    # two subjects make one pair and no interval
+    interval = bootstrap_interval(statistic, n, seed) if n > 2 else None
+    return number_row(name, value, unit, int(counted.sum()), interval)
+
+
+def _pair_table(subjects: list[str], found: Mapping[str, np.ndarray]) -> pd.DataFrame:
     target, source = np.nonzero(~np.eye(len(subjects), dtype=bool))
     names = np.array(subjects, dtype=object)
-    return pd.DataFrame(
-        {
-            "target": names[target],
-            "source": names[source],
-            "loss_before": whole["before"][target, source],
-            "loss_after": whole["after"][target, source],
-            "loss_after_retained": reduced["after"][target, source],
-            "folded_share": whole["folded"][target, source],
-        }
-    )
+    columns = {name: matrix[target, source] for name, matrix in found.items()}
+    return pd.DataFrame({"target": names[target], "source": names[source]} | columns)
 
 
 @torch.no_grad()
-def _write_examples(path, images, points, subjects, numbers, retained, kernel) -> None:
-    """Some registrations of subjects that are far apart in the table, for the figures."""
-    registrar = Registrar(images.shape[2:], kernel)
-    count = min(EXAMPLES, len(subjects))
-    first = [k * len(subjects) // count for k in range(count)]
-    pairs = [(k, (k + len(subjects) // 2) % len(subjects)) for k in first]
-    sources, targets = (list(side) for side in zip(*pairs, strict=True))
+def _write_examples(
+    path: Path,
+    sample: Sample,
+    points: torch.Tensor,
+    every: Landmarks,
+    kept: Landmarks,
+    kernel: str,
+) -> None:
+    """Some registrations of subjects that are far apart in the table, for the figures.
+
+    Where two subjects or more have a segmentation, only such are chosen.
+    """
+    segmented = sample.segmentations is not None
+    members = np.flatnonzero(sample.segmented) if segmented else np.arange(len(sample.subjects))
+    count, n = min(EXAMPLES, len(members)), len(members)
+    first = [k * n // count for k in range(count)]
+    sources, targets = members[first], members[[(k + n // 2) % n for k in first]]
+    registrar = Registrar(sample.shape, kernel)
     registered, grids = [], []
-    for source, target in pairs:
-        one = slice(source, source + 1)
-        result = registrar.register(images[one], points[one], points[target : target + 1])
-        registered.append(result.registered[0, 0, 0])
+    for source, target in zip(sources, targets, strict=True):
+        moving = sample.moving[source : source + 1]
+        result = registrar.register(
+            moving, points[source : source + 1], points[target : target + 1]
+        )
+        registered.append(result.registered[0, 0])
         grids.append(result.points[0, 0])
-    text = h5py.string_dtype()
+    registered = torch.stack(registered).numpy()
     content = {
-        "source": images[sources, 0].numpy(),
-        "target": images[targets, 0].numpy(),
-        "registered": torch.stack(registered).numpy(),
+        "source": sample.images[sources, 0].numpy(),
+        "target": sample.images[targets, 0].numpy(),
+        "registered": registered[:, 0],
         "grid_points": torch.stack(grids).float().numpy(),
         "source_points": points[sources].numpy(),
         "target_points": points[targets].numpy(),
-        "numbers": np.array(numbers),
-        "retained": np.isin(numbers, retained),
+        "numbers": np.array(every.numbers),
+        "retained": np.isin(every.numbers, kept.numbers),
     }
+    if segmented:
+        content |= {
+            "source_segmentation": sample.segmentations[sources].astype(np.float32),
+            "target_segmentation": sample.segmentations[targets].astype(np.float32),
+            "registered_segmentation": registered[:, -1],
+        }
     with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
         for name, values in content.items():
             file.create_dataset(name, data=values, track_times=False)
         for name, chosen in (("source_subjects", sources), ("target_subjects", targets)):
-            ids = [subjects[k] for k in chosen]
-            file.create_dataset(name, data=ids, dtype=text, track_times=False)
+            ids = [sample.subjects[k] for k in chosen]
+            file.create_dataset(name, data=ids, dtype=h5py.string_dtype(), track_times=False)
