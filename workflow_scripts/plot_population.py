@@ -1,6 +1,6 @@
 """Adapter of the rule plot_population."""
 
-from lmcore.figures.experiment import plot_population
+from lmcore.figures.montages import plot_population
 from lmcore.job import job
 
 with job(snakemake):

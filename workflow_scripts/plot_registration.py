@@ -1,6 +1,6 @@
 """Adapter of the rule plot_registration."""
 
-from lmcore.figures.experiment import plot_registration
+from lmcore.figures.registration import plot_registration
 from lmcore.job import job
 
 with job(snakemake):

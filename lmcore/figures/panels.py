@@ -5,27 +5,39 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
 from lmcore.figures.style import INK, TINY, landmark_colour
 from lmcore.points.geometry import normalised_to_index
 
+SEGMENTATION, MASK = "#E69F00", "#56B4E9"  # of outlines; a mask's is dashed besides
+ONLY_TARGET, ONLY_MOVED, IN_BOTH = "#009E73", "#D55E00", "#F0E442"
 RING = [withStroke(linewidth=1.6, foreground=INK)]  # white shows on dark, its rim on light
 ROOM = 320.0  # square points of a panel for each landmark below which numbers would collide
 
 
-def show_image(axes: Axes, image: np.ndarray) -> AxesImage:
+def show_image(
+    axes: Axes, image: np.ndarray, limits: tuple[float, float] | None = None
+) -> AxesImage:
     """An image (H, W) or (C, H, W) in grey, or in colour where C is 3; centres at whole numbers.
 
-    Grey values run from the 0.5th to the 99.5th percentile of this image.
+    Arguments:
+        limits: what is black and what is white; without, the 0.5th and the 99.5th percentile
+            of this image.
     """
     image = np.asarray(image, dtype=float)
     if image.ndim == 3:
         image = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(axis=0)
-    low, high = np.percentile(image, [0.5, 99.5])
-    shown = np.clip((image - low) / max(high - low, 1e-12), 0, 1)
+    shown = _stretched(image, limits or grey_limits(image))
     return _frame(axes, axes.imshow(shown, cmap="gray", vmin=0, vmax=1))
+
+
+def grey_limits(image: np.ndarray) -> tuple[float, float]:
+    """The 0.5th and the 99.5th percentile."""
+    low, high = np.percentile(image, [0.5, 99.5])
+    return float(low), float(high)
 
 
 def show_difference(axes: Axes, first: np.ndarray, second: np.ndarray, limit: float) -> AxesImage:
@@ -34,12 +46,56 @@ def show_difference(axes: Axes, first: np.ndarray, second: np.ndarray, limit: fl
     return _frame(axes, axes.imshow(difference, cmap="magma", vmin=0, vmax=limit))
 
 
-def show_overlay(axes: Axes, target: np.ndarray, registered: np.ndarray) -> AxesImage:
+def show_overlay(
+    axes: Axes,
+    target: np.ndarray,
+    registered: np.ndarray,
+    limits: tuple[float, float] | None = None,
+) -> AxesImage:
     """Registered image in red over the target in green, both (H, W); yellow where they agree."""
     both = np.stack([registered, target]).astype(float)
-    low, high = np.percentile(both, [0.5, 99.5])
-    red, green = np.clip((both - low) / max(high - low, 1e-12), 0, 1)
+    red, green = _stretched(both, limits or grey_limits(both))
     return _frame(axes, axes.imshow(np.stack([red, green, np.zeros_like(red)], axis=-1)))
+
+
+def show_overlap(
+    axes: Axes,
+    image: np.ndarray,
+    target: np.ndarray,
+    moved: np.ndarray,
+    limits: tuple[float, float] | None = None,
+) -> AxesImage:
+    """Two segmentations over a grey image: only one, only the other, both (Figs. 4, 7, 9).
+
+    The paper's red and green, in shades that colour-blind readers tell apart; in print
+    without colours, both is the lightest.
+
+    Arguments:
+        image: (H, W) grey. target, moved: (H, W), inside from 0.5 on.
+    """
+    grey = 0.6 * _stretched(np.asarray(image, dtype=float), limits or grey_limits(image))
+    shown = np.repeat(grey[..., None], 3, axis=-1)
+    inside_target, inside_moved = target >= 0.5, moved >= 0.5
+    for area, colour in (
+        (inside_target & ~inside_moved, ONLY_TARGET),
+        (inside_moved & ~inside_target, ONLY_MOVED),
+        (inside_target & inside_moved, IN_BOTH),
+    ):
+        shown[area] = 0.2 * shown[area] + 0.8 * np.array(to_rgb(colour))
+    return _frame(axes, axes.imshow(shown))
+
+
+def draw_outline(
+    axes: Axes, area: np.ndarray, colour: str = SEGMENTATION, linestyle: str = "-"
+) -> None:
+    """The line at 0.5 around an area (H, W) in [0, 1], closed along the image's edge."""
+    padded = np.pad(np.asarray(area, dtype=float), 1)
+    if (padded >= 0.5).any():
+        across, down = (np.arange(size) - 1 for size in padded.shape[::-1])
+        axes.contour(
+            across, down, padded, levels=[0.5], colors=[colour], linewidths=0.7,
+            linestyles=[linestyle], zorder=2,
+        )  # fmt: skip
 
 
 def draw_landmarks(
@@ -63,17 +119,35 @@ def draw_landmarks(
     axes.scatter(
         *index.T, s=dot, c=colours, edgecolors="white", linewidths=0.6, zorder=3, clip_on=False
     )
-    size = np.array(shape[::-1]) * extent / max(shape)
+    write_numbers(axes, index, numbers, shape, extent)
+
+
+def write_numbers(
+    axes: Axes, index: np.ndarray, numbers: Sequence[int], shape: tuple[int, int], extent: float
+) -> None:
+    """The numbers of landmarks beside their dots, if the panel has room for them.
+
+    Arguments:
+        index: (M, 2) columns and rows of an image of `shape`; `extent` as for the dots.
+    """
+    scale = extent / max(shape)
+    size = np.array(shape[::-1]) * scale
     if size.prod() < ROOM * len(numbers):
         return
+    seen = index.copy()  # to the right and down, whichever way the axes run
+    if axes.xaxis_inverted():
+        seen[:, 0] = shape[1] - 1 - index[:, 0]
+    if not axes.yaxis_inverted():
+        seen[:, 1] = shape[0] - 1 - index[:, 1]
     digits = np.array([len(str(number)) for number in numbers])
-    offsets = label_offsets(index * extent / max(shape), size, 3.8 + 1.4 * digits)
-    for number, position, offset, colour in zip(numbers, index, offsets, colours, strict=True):
+    offsets = label_offsets(seen * scale, size, 3.8 + 1.4 * digits)
+    for number, position, offset in zip(numbers, index, offsets, strict=True):
         text = axes.annotate(
             str(number), position, offset * (1, -1), textcoords="offset points", fontsize=TINY,
             ha="center", va="center", color="white", fontweight="bold", zorder=4,
         )  # fmt: skip
-        text.set_path_effects([withStroke(linewidth=1.2, foreground=_darker(colour))])
+        rim = withStroke(linewidth=1.2, foreground=_darker(landmark_colour(number)))
+        text.set_path_effects([rim])
         text.set_in_layout(False)
 
 
@@ -136,9 +210,15 @@ def _regular(size: int, step: float) -> np.ndarray:
     return np.unique(np.linspace(0, size - 1, max(round(size / step), 1) + 1).round().astype(int))
 
 
+def _stretched(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    low, high = limits
+    return np.clip((image - low) / max(high - low, 1e-12), 0, 1)
+
+
 def _frame(axes: Axes, shown: AxesImage) -> AxesImage:
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.autoscale(False)  # what is drawn on the image leaves its edges where they are
     for spine in axes.spines.values():
         spine.set_visible(False)
     return shown

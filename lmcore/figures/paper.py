@@ -10,7 +10,8 @@ from lmcore.figures.analyses import (
     read_regularization,
 )
 from lmcore.figures.charts import FEW_CLASSES, draw_regularization, legend_below
-from lmcore.figures.experiment import label_of, read_images, show_landmarks, subject_title
+from lmcore.figures.experiment import read_images, show_landmarks
+from lmcore.figures.layouts import label_of, subject_title
 from lmcore.figures.selection import shown_split, spread_over_classes
 from lmcore.figures.style import DOUBLE, Path, saved_figure
 from lmcore.points.landmarks import read_landmarks

@@ -27,7 +27,7 @@ def spread_over_classes(subjects: pd.DataFrame, class_column: str | None, count:
         for label in members:
             if quota[label] < len(members[label]) and sum(quota.values()) < count:
                 quota[label] += 1
-    return [name for label in members for name in _evenly(members[label], quota[label])]
+    return [name for label in members for name in evenly(members[label], quota[label])]
 
 
 def shown_split(subjects: pd.DataFrame, split: str | None = None) -> tuple[pd.DataFrame, str]:
@@ -37,6 +37,7 @@ def shown_split(subjects: pd.DataFrame, split: str | None = None) -> tuple[pd.Da
     return subjects[subjects["split"] == name], name
 
 
-def _evenly(names: Sequence[str], count: int) -> list[str]:
+def evenly(names: Sequence[str], count: int) -> list[str]:
+    """`count` of the names, at most all, at even distances and off both ends."""
     positions = np.floor((np.arange(count) + 0.5) * len(names) / max(count, 1)).astype(int)
     return [names[position] for position in positions]

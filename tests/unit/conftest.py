@@ -7,8 +7,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything loads torch: sm
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from lmcore.points.landmarks import landmark_table
 from lmcore.population.store import write_population
+
+FIGURE_SHAPES = {"portrait": (48, 20), "landscape": (22, 40)}
 
 
 @pytest.fixture
@@ -50,3 +54,37 @@ def population(tmp_path, blobs):
         return path, table
 
     return write
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """The figures that were saved; nothing is rendered."""
+    figures = []
+
+    def keep(figure, path, **_):
+        figures.append(figure)
+        path.write_text("")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+@pytest.fixture(params=FIGURE_SHAPES)
+def run(request, tmp_path):
+    """Files of a small run: 12 subjects, 2 classes (one with a $), 5 landmarks, 3 retained."""
+    shape, random = FIGURE_SHAPES[request.param], np.random.default_rng(1)
+    names = [f"a_subject_with_quite_a_long_name_{number:02d}" for number in range(12)]
+    images = random.random((12, 1, *shape), dtype=np.float32)
+    affine = np.eye(3)
+    write_population(
+        tmp_path / "population.h5", names, shape, 1, {}, ((i, affine, shape) for i in images)
+    )
+    splits = ["train"] * 6 + ["test"] * 6
+    kinds = ["b$b", "a"] * 6
+    table = pd.DataFrame({"subject": names, "image": "x.png", "split": splits, "kind": kinds})
+    table.to_csv(tmp_path / "subjects.csv", index=False)
+    points, affines = random.uniform(-0.9, 0.9, (12, 5, 2)), np.stack([affine] * 12)
+    for name, kept in (("all", [0, 1, 2, 3, 4]), ("retained", [1, 3, 4])):
+        frame = landmark_table(names, points[:, kept], [k + 1 for k in kept], shape, affines)
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    return tmp_path, shape, names, images, points
