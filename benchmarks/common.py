@@ -43,6 +43,17 @@ def parser(description: str, size: int = 256, landmarks: int = 26) -> argparse.A
     return result
 
 
+def compared_parser(description: str, **defaults) -> argparse.ArgumentParser:
+    """Options of the benchmarks that let our training and the literal one run against each other.
+
+    Arguments: as of `parser`.
+    """
+    result = parser(description, **defaults)
+    result.add_argument("--literal-pairs", type=int, default=20, help="pairs a literal step")
+    result.add_argument("--grid-stride", type=int, default=4, help="of ours; the literal has 1")
+    return result
+
+
 def start(options: argparse.Namespace) -> torch.device:
     """Fix threads and seed; the device, or one line on why there is none."""
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -135,6 +146,11 @@ def machine(device: torch.device) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     text = f"{os.cpu_count()} cores of {model}{flags}, {memory:.0f} GiB"
     return f"{torch.cuda.get_device_name()}; {text}" if device.type == "cuda" else text
+
+
+def chosen(options: argparse.Namespace, *names: str) -> dict:
+    """Options of the command line by name, for the report."""
+    return {name: getattr(options, name) for name in names}
 
 
 def report(device: torch.device, **values) -> None:

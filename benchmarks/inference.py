@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         ms_per_image=best["ms_per_image"],
         best_batch=best["batch"],
         batches=rows,
-        size=options.size,
-        dimension=options.dimension,
-        network=options.network,
+        **common.chosen(options, "size", "dimension", "network"),
     )
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import common
 from lmcore.discovery.objective import Registrar
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.trainer import LARGEST_GRADIENT, initial_encoder
+from lmcore.discovery.trainer import LARGEST_GRADIENT, SAMPLE, initial_encoder
 from lmcore.registration.spline import regular_grid, with_corners
 
 
@@ -105,9 +105,8 @@ class LiteralTraining:
     def __init__(self, images: torch.Tensor, settings: TrainingSettings, seed: int, batch: int):
         self.images, self.settings, self.batch = images, settings, batch
         self.device = images.device
-        shape, every = images.shape[2:], list(range(len(images)))
-        self.encoder = initial_encoder(images.cpu().__getitem__, shape, every, settings, seed)
-        self.encoder.to(self.device)
+        shape = images.shape[2:]
+        self.encoder = initial_encoder(images[:SAMPLE].cpu(), settings, seed).to(self.device)
         self.grid = regular_grid(shape, self.device).float()
         self.weight = settings.regularization / len(shape)
         self.optimizer = torch.optim.Adam(
@@ -173,8 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
         largest_difference=largest,
         condition_number_ratio=ratio,
         pairs=options.images**2,
-        size=options.size,
-        landmarks=options.landmarks,
+        **common.chosen(options, "size", "landmarks"),
     )
 
 

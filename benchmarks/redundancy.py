@@ -85,7 +85,7 @@ def replay_rank_one(targets: list[Target], order: list[int]) -> None:
     for chosen in order:
         for target in targets:
             for candidate in remaining:
-                target.splines.without([candidate])
+                target.splines.without(candidate)
             target.splines.remove(chosen)
         remaining.remove(chosen)
 

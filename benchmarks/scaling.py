@@ -4,6 +4,7 @@ and where a step's time goes: encoder, fit, warp, loss, each with its share of t
 import argparse
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,9 +12,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import common
-from lmcore.discovery.objective import pair_mean
 from lmcore.discovery.trainer import LARGEST_GRADIENT, Training
-from lmcore.registration import spline, warp
+from lmcore.registration import warp
+from lmcore.registration.matching import blocks
 from lmcore.registration.regularity import mean_condition_number
 
 
@@ -42,9 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         **{name: rows[0][name] for name in ("pairs_per_second", "step_seconds", "peak_mb")},
         parts=rows[0]["parts"],
         rows=rows,
-        dimension=options.dimension,
-        grid_stride=options.grid_stride,
-        network=options.network,
+        **common.chosen(options, "dimension", "grid_stride", "network"),
     )
 
 
@@ -91,30 +90,31 @@ def step_parts(training: Training, images: torch.Tensor) -> dict[str, float]:
         with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
             return training.encoder(images)
 
-    def fit(points):
-        fitted = spline.fit(spline.with_corners(points), registrar.kernel)
-        return fitted, spline.cardinal_basis(fitted, registrar.grid)
-
-    def compare(registered):
-        return pair_mean(objective.match(images, registered), fitted.failed)
+    def fit():
+        fitted = registrar.fit(points)
+        return fitted, registrar.transform(fitted, points)
 
     landmarks = timed("encoder", encode)
-    targets, sources = leaf(landmarks), leaf(landmarks)
-    fitted, basis = timed("fit", lambda: fit(targets))
-    basis_leaf, with_corners = leaf(basis), spline.with_corners(sources)
-    registered = timed(
-        "warp", lambda: warp.register(basis_leaf, registrar.coarse, with_corners, images)[0]
+    points = leaf(landmarks)
+    fitted, transform = timed("fit", fit)
+    counted = (
+        ~torch.eye(len(images), dtype=torch.bool, device=images.device) & ~fitted.failed[:, None]
     )
-    registered_leaf = leaf(registered)
-    match = timed("loss", lambda: compare(registered_leaf))
-
-    timed("loss", match.backward)
-    timed("warp", lambda: registered.backward(registered_leaf.grad))
+    weights, gradient = counted / counted.sum(), torch.empty_like(transform)
+    for block in blocks(len(images), len(images), images[0, 0].numel(), images.device):
+        targets, sources = block
+        coarse = leaf(transform[block])
+        registered = timed("warp", partial(warp_block, registrar, images[sources], coarse))
+        compared = leaf(registered)
+        match = timed("loss", partial(objective.match, images[targets], compared))
+        timed("loss", partial(match.backward, weights[block]))
+        timed("warp", partial(registered.backward, compared.grad))
+        gradient[block] = coarse.grad
     kappa = training.settings.regularization * mean_condition_number(fitted)
     ones = torch.ones_like(kappa)
-    timed("fit", lambda: torch.autograd.backward([basis, kappa], [basis_leaf.grad, ones]))
+    timed("fit", lambda: torch.autograd.backward([transform, kappa], [gradient, ones]))
     training.optimizer.zero_grad()
-    timed("encoder", lambda: landmarks.backward(targets.grad + sources.grad))
+    timed("encoder", lambda: landmarks.backward(points.grad))
 
     def update():
         torch.nn.utils.clip_grad_norm_(training.encoder.parameters(), LARGEST_GRADIENT)
@@ -122,6 +122,11 @@ def step_parts(training: Training, images: torch.Tensor) -> dict[str, float]:
 
     timed("optimizer", update)
     return seconds
+
+
+def warp_block(registrar, images, transform):
+    """Sources registered by a block of the coarse transform."""
+    return warp.sample(images, registrar.points(transform))
 
 
 def leaf(tensor: torch.Tensor) -> torch.Tensor:

@@ -23,11 +23,9 @@ LEARNING_RATE = 1e-6
 
 def main(arguments: list[str] | None = None) -> None:
     """Print pairs per second of both methods over batch sizes."""
-    parser = common.parser(__doc__.splitlines()[0])
+    parser = common.compared_parser(__doc__.splitlines()[0])
     parser.add_argument("--dimension", type=int, choices=(2, 3), default=2)
     parser.add_argument("--batches", type=int, nargs="+", default=[10, 20, 40], help="images")
-    parser.add_argument("--literal-pairs", type=int, default=20, help="pairs a literal step")
-    parser.add_argument("--grid-stride", type=int, default=4, help="of ours; the literal has 1")
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of each")
     options = parser.parse_args(arguments)
     device = common.start(options)
@@ -63,12 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
         naive_peak_mb=memory["literal"],
         naive_step_seconds=seconds["literal"],
         batches=list(rows.values()),
-        literal_pairs=options.literal_pairs,
-        grid_stride=options.grid_stride,
-        size=options.size,
-        dimension=options.dimension,
-        landmarks=options.landmarks,
-        network=options.network,
+        **common.chosen(
+            options, "literal_pairs", "grid_stride", "size", "dimension", "landmarks", "network"
+        ),
     )
 
 

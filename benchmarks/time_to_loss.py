@@ -59,15 +59,13 @@ def geometric_interval(ratios: list[float]) -> tuple[float, float | None, float 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the ratio of times with its interval over the seeds."""
-    parser = common.parser(__doc__.splitlines()[0], size=64)
+    parser = common.compared_parser(__doc__.splitlines()[0], size=64)
     parser.add_argument("--seeds", type=int, default=3, help="how many, from --seed on")
     parser.add_argument("--images", type=int, default=60, help="to train on")
     parser.add_argument("--validation", type=int, default=12, help="images")
     parser.add_argument("--batch", type=int, default=12, help="images a step of ours")
-    parser.add_argument("--literal-pairs", type=int, default=20, help="pairs a literal step")
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="of ours")
     parser.add_argument("--literal-learning-rate", type=float, default=1e-4)
-    parser.add_argument("--grid-stride", type=int, default=4, help="of ours; the literal has 1")
     parser.add_argument("--share", type=float, default=0.5, help="of the unregistered loss")
     parser.add_argument("--cap", type=float, default=120.0, help="seconds of training a method")
     options = parser.parse_args(arguments)
@@ -95,14 +93,17 @@ def main(arguments: list[str] | None = None) -> None:
         naive_reached=all(run["naive_reached"] for run in runs),
         ratio_is_lower_bound=ratio is not None and not all(run["naive_reached"] for run in runs),
         runs=runs,
-        batch=options.batch,
-        literal_pairs=options.literal_pairs,
-        learning_rate=options.learning_rate,
-        literal_learning_rate=options.literal_learning_rate,
-        grid_stride=options.grid_stride,
-        size=options.size,
-        landmarks=options.landmarks,
-        network=options.network,
+        **common.chosen(
+            options,
+            "batch",
+            "literal_pairs",
+            "learning_rate",
+            "literal_learning_rate",
+            "grid_stride",
+            "size",
+            "landmarks",
+            "network",
+        ),
     )
 
 

@@ -64,9 +64,9 @@ def test_literal_step_descends_the_same_objective():
     for mine, theirs in zip(ours.encoder.parameters(), training.encoder.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     with torch.no_grad():  # untrained, every image has nearly the same landmarks
-        ours.encoder.head[-1].weight.mul_(100)
+        ours.encoder.linear[-1].weight.mul_(100)
         training.encoder.load_state_dict(ours.encoder.state_dict())
-    objective = Objective(Registrar((32, 48)), "l2", 1e-3, "paper", options.landmarks)
+    objective = Objective(Registrar((32, 48)), "l2", 1e-3, options.landmarks)
     loss, *_ = objective(images, ours.encoder(images))
     loss.backward()
     gradients = [parameter.grad.clone() for parameter in ours.encoder.parameters()]
