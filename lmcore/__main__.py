@@ -1,5 +1,6 @@
-"""Command line: apply a trained encoder to images, outside the workflow."""
+"""Command line: apply a trained encoder to images, look at a population; no workflow needed."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -11,42 +12,106 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Landmarks of images by a trained encoder (model/encoder.pt of a run).",
+    help="Landmarks of images by a trained encoder (model/encoder.pt of a run), and montages.",
 )
 
 Model = Annotated[Path, typer.Argument(help="encoder.pt of a run")]
+Spacing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MM", help="voxel size of volumes that carry none (HDF5): one number or 'X Y Z'"
+    ),
+]
+REFLECT = "of the side that was reflected in training"
 
 
 @app.command()
 def discover(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="images as the encoder was trained on")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="images or volumes as the encoder was trained on; file.h5:/dataset for HDF5, "
+            "a folder for a DICOM series"
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="CSV of landmarks to write")],
+    spacing: Spacing = None,
+    reflect: Annotated[bool, typer.Option("--reflect", help=REFLECT)] = False,
+    segmentation: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="of a volume, where training aligned by segmentations: once for every volume, in "
+            "their order (default: align by intensity)"
+        ),
+    ] = None,
 ) -> None:
-    """Write the landmarks of images, in normalised coordinates and in the images' own pixels."""
+    """Write the landmarks of images: normalised, and in pixels of the image or RAS mm of the scan.
+
+    Volumes: NIfTI, NRRD, MetaImage, MGH, HDF5, DICOM.
+    """
     from lmcore.discovery.apply import discover_images
 
-    discover_images(model, images, output)
+    discover_images(model, images, output, millimetres(spacing), segmentation or [], reflect)
 
 
 @app.command()
 def register(
     model: Model,
-    source: Annotated[Path, typer.Argument(help="the image that is moved")],
-    target: Annotated[Path, typer.Argument(help="the image it is moved to")],
-    output: Annotated[Path, typer.Option(help="PNG to write, of the target's size")],
+    source: Annotated[Path, typer.Argument(help="the image or volume that is moved")],
+    target: Annotated[Path, typer.Argument(help="the one it is moved to")],
+    output: Annotated[
+        Path,
+        typer.Option(help=".png to write, or of volumes .nii or .nii.gz; on the target's grid"),
+    ],
+    source_spacing: Spacing = None,
+    target_spacing: Spacing = None,
+    reflect_source: Annotated[bool, typer.Option("--reflect-source", help=REFLECT)] = False,
+    reflect_target: Annotated[bool, typer.Option("--reflect-target", help=REFLECT)] = False,
 ) -> None:
-    """Warp the source image to the target by the landmarks of both."""
-    from lmcore.discovery.apply import register_images
+    """Warp the source to the target by the landmarks of both.
 
-    register_images(model, source, target, output)
+    A volume keeps the source's intensities and gets the target's full resolution and its place in
+    the scanner; where the source was not scanned it has the source's lowest intensity.
+    """
+    from lmcore.discovery.apply_registration import register_images
+
+    spacings = millimetres(source_spacing), millimetres(target_spacing)
+    register_images(model, source, target, output, *spacings, reflect_source, reflect_target)
+
+
+@app.command()
+def inspect(
+    population: Annotated[Path, typer.Argument(help="population.h5 of an experiment")],
+    output: Annotated[Path, typer.Option(help="montage to write, .png or .pdf")],
+) -> None:
+    """Draw up to 12 subjects with their segmentation and mask: images, or volumes in slices."""
+    from lmcore.figures.montages import inspect_population
+
+    inspect_population(population, output)
+
+
+def millimetres(spacing: str | None) -> tuple[float, float, float] | None:
+    """The spacing along x, y and z that an option gives."""
+    if spacing is None:
+        return None
+    try:
+        numbers = [float(part) for part in spacing.split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3):
+        raise InputError(f"spacing '{spacing}': give mm, one number or three for x y z in quotes")
+    return tuple(numbers * (3 // len(numbers)))
 
 
 def main() -> None:
     """Run a command; an error of the user's making is one line and exit code 1."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("lmcore").setLevel(logging.INFO)
     try:
         app()
-    except (InputError, OSError) as error:  # an OSError names the file that cannot be written
+    # an OSError names the file that cannot be written, a MemoryError what was too large
+    except (InputError, OSError, MemoryError) as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
 

@@ -50,6 +50,7 @@ rule rank_landmarks:
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),
         seed=seed_of("redundancy"),
+        region=setting("redundancy/region"),
         code=code("rank_landmarks"),
     message:
         "Ranking the landmarks of {wildcards.run}"
@@ -69,7 +70,8 @@ rule select_landmarks:
     conda:
         "../envs/train.yaml"
     params:
-        redundancy=setting("redundancy"),
+        retain=setting("redundancy/retain"),
+        threshold=setting("redundancy/threshold"),
         code=code("select_landmarks"),
     message:
         "Selecting the landmarks of {wildcards.run}"

@@ -10,5 +10,6 @@ with job(snakemake):
         landmarks_path=snakemake.input.landmarks,
         kernel=snakemake.params.kernel,
         seed=snakemake.params.seed,
+        region=snakemake.params.region,
         output=snakemake.output.importance,
     )

@@ -8,5 +8,6 @@ with job(snakemake):
         importance_path=snakemake.input.importance,
         landmarks_path=snakemake.input.landmarks,
         output=snakemake.output.landmarks,
-        **snakemake.params.redundancy,
+        retain=snakemake.params.retain,
+        threshold=snakemake.params.threshold,
     )

@@ -1,23 +1,24 @@
-"""A trained encoder on images it has never seen, prepared as it knows them."""
+"""A trained encoder on images and scans it has never seen, prepared as it knows them."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from lmcore.discovery.checkpoint import load_encoder
 from lmcore.errors import InputError
-from lmcore.files import whole_file, write_csv
-from lmcore.points.geometry import apply_affine, index_to_normalised, normalised_to_index
+from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
-from lmcore.population.preprocessing import Preprocessing, prepare_image
-from lmcore.population.readers import read_image
-from lmcore.registration import spline, warp
+from lmcore.population.prepare import read_and_prepare
+from lmcore.population.preprocessing import Preprocessing
+from lmcore.population.table import HDF5_DATASET, VOLUME_SUFFIXES, file_part, is_volume, name_some
+from lmcore.progress import Progress
 
 StrPath = str | os.PathLike
+Spacing = float | tuple[float, float, float] | None
 
 
 class Model:
@@ -28,79 +29,123 @@ class Model:
     """
 
     def __init__(self, path: StrPath):
+        self.path = path
         self.encoder, content = load_encoder(path)
         self.preprocessing = Preprocessing.from_dict(content["preprocessing"])
-        self.kernel = content["kernel"]
+        self.kernel: str = content["kernel"]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Array shape of prepared images, (H, W) or (D, H, W)."""
+        return self.preprocessing.size
 
     @torch.no_grad()
-    def __call__(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Landmarks of a raw image.
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """(M, d) float64 landmarks in [-1, 1] of a prepared image (1, *size)."""
+        return self.encoder(torch.from_numpy(image)[None])[0].double().numpy()
 
-        Arguments:
-            array: (h, w) grey image.
-        Returns:
-            (M, 2) landmarks in [-1, 1] of the prepared image, and its (3, 3) affine to the
-            pixels of the raw one.
+    def check(
+        self,
+        images: Sequence[StrPath],
+        spacing: Spacing = None,
+        segmentations: Sequence[StrPath] = (),
+        reflect: bool = False,
+    ) -> None:
+        """Refuse images of another dimension, and options that this encoder has no use for.
+
+        Raises:
+            InputError: naming them.
         """
-        image, affine = prepare_image(array, self.preprocessing)
-        points = self.encoder(torch.from_numpy(image)[None])[0]
-        return points.double().numpy(), affine
+        volumes = len(self.size) == 3
+        kind = "volumes" if volumes else "2D images"
+        images = [os.fspath(image) for image in images]
+        if missing := [image for image in images if not os.path.exists(file_part(image))]:
+            raise InputError(f"{name_some(missing)}: no such file")
+        if others := [image for image in images if is_volume(image) != volumes]:
+            raise InputError(
+                f"{name_some(others)}: the encoder {self.path} was trained on {kind}: give it such"
+            )
+        if not volumes and (spacing is not None or segmentations or reflect):
+            raise InputError(
+                f"spacing, segmentation and reflect are of volumes, and the encoder {self.path} "
+                "was trained on 2D images: leave them out"
+            )
+        if reflect and self.preprocessing.reflect is None:
+            raise InputError(
+                f"the encoder {self.path} was trained without preprocess.reflect: leave reflect out"
+            )
+        if segmentations and self.preprocessing.align != "segmentation":
+            raise InputError(
+                f"the encoder {self.path} aligns scans by {self.preprocessing.align}: "
+                "leave segmentations out"
+            )
+        if segmentations and len(segmentations) != len(images):
+            raise InputError(
+                f"{len(segmentations)} segmentations for {len(images)} scans: give every scan "
+                "its own, in their order"
+            )
 
 
-def discover_images(model_path: StrPath, images: Sequence[StrPath], output: StrPath) -> None:
-    """Write the landmark table of image files; the subject is a file's name without its suffix.
+def discover_images(
+    model_path: StrPath,
+    images: Sequence[StrPath],
+    output: StrPath,
+    spacing: Spacing = None,
+    segmentations: Sequence[StrPath] = (),
+    reflect: bool = False,
+) -> None:
+    """Write the landmark table of files, in pixels of the image or RAS mm of the scan.
 
+    Arguments:
+        model_path: encoder.pt.
+        images: all of the encoder's dimension; a folder is a DICOM series.
+        output: CSV to write; see `subject_names` for its column subject.
+        spacing: mm, of volumes that carry none.
+        segmentations: none, or one for each scan, where the encoder aligns scans by them. A scan
+            without one is aligned by its intensity, as such scans were in training.
+        reflect: whether the scans are of the side that was reflected in training.
     Raises:
-        InputError: if the model or an image cannot be read, or two images have one name.
+        InputError: if the model or an image cannot be read, they do not fit each other, or two
+            images have one name.
     """
     model = Model(model_path)
-    subjects = [Path(image).stem for image in images]
-    twice = sorted({name for name in subjects if subjects.count(name) > 1})
-    if twice:
-        raise InputError(f"two images are named {twice[0]}: rename one, names tell them apart")
-    found = [model(read_image(image)) for image in images]
-    points, affines = (np.stack(part) for part in zip(*found, strict=True))
-    numbers = list(range(1, model.encoder.landmarks + 1))
-    table = landmark_table(subjects, points, numbers, model.preprocessing.size, affines)
+    subjects = subject_names(images)
+    model.check(images, spacing, segmentations, reflect)
+    points, affines = [], []
+    progress = Progress("landmarks", len(images), "images")
+    for done, path in enumerate(images, 1):
+        segmentation = segmentations[done - 1] if segmentations else None
+        image, affine = read_and_prepare(path, model.preprocessing, spacing, segmentation, reflect)
+        points.append(model(image))
+        affines.append(affine)
+        progress.update(done)
+    numbers = list(range(1, len(points[0]) + 1))
+    table = landmark_table(subjects, np.stack(points), numbers, model.size, np.stack(affines))
     write_csv(output, table)
 
 
-@torch.no_grad()
-def register_images(
-    model_path: StrPath, source_path: StrPath, target_path: StrPath, output: StrPath
-) -> None:
-    """Write the source image as the landmarks carry it onto the target, in the target's pixels.
+def subject_names(images: Sequence[StrPath]) -> list[str]:
+    """The files' or folders' names without their suffix.
 
-    The spline is fitted in the prepared images' coordinates, where its corners are, and
-    evaluated at every pixel of the raw target; it is the raw source that is sampled, its range
-    of intensities stretched to 8 bits.
+    Of several datasets in one HDF5 file, with the dataset behind it: `scans.h5:/a/t1` becomes
+    scans-a-t1.
 
     Raises:
-        InputError: if a file cannot be read, or the target's landmarks coincide.
+        InputError: if two are the same.
     """
-    model = Model(model_path)
-    source, target = read_image(source_path), read_image(target_path)
-    (source_points, source_affine), (target_points, target_affine) = model(source), model(target)
-    height, width = target.shape
-    size = model.preprocessing.size
-    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
-    grid = index_to_normalised(apply_affine(np.linalg.inv(target_affine), pixels), size)
-    fitted = spline.fit(spline.with_corners(torch.from_numpy(target_points)[None]), model.kernel)
-    if fitted.failed.item():
-        raise InputError(f"the landmarks of {target_path} coincide: the model cannot register it")
-    sources = spline.with_corners(torch.from_numpy(source_points)[None])
-    registered = np.empty(len(grid))
-    raw = torch.from_numpy(source)[None, None]
-    for begin in range(0, len(grid), spline.GRID_POINTS):  # a photograph has millions of pixels
-        part = torch.from_numpy(grid[begin : begin + spline.GRID_POINTS])
-        basis = spline.cardinal_basis(fitted, part)
-        moved = normalised_to_index(spline.transform(basis, sources)[0, 0].T.numpy(), size)
-        at = index_to_normalised(apply_affine(source_affine, moved), source.shape)
-        values = warp.sample(raw, torch.from_numpy(at)[None, None, None])
-        registered[begin : begin + len(part)] = values.flatten().numpy()
-    grey = registered.reshape(height, width)
-    low, high = source.min(), source.max()
-    with whole_file(output) as temporary:
-        Image.fromarray(np.uint8(np.round(255 * (grey - low) / (high - low)))).save(
-            temporary, format="PNG"
-        )
+    texts = [os.fspath(image) for image in images]
+    datasets = Counter(file_part(text) for text in texts)
+    subjects = []
+    for text in texts:
+        file = file_part(text)
+        name = Path(os.path.abspath(file)).name
+        suffix = next((s for s in (".nii.gz", *VOLUME_SUFFIXES) if name.lower().endswith(s)), None)
+        if not os.path.isdir(file):
+            name = name[: -len(suffix)] if suffix else Path(name).stem
+        if HDF5_DATASET.fullmatch(text) and datasets[file] > 1:
+            name = "-".join([name, *text[len(file) + 1 :].strip("/").split("/")])
+        subjects.append(name)
+    twice = sorted(name for name, count in Counter(subjects).items() if count > 1)
+    if twice:
+        raise InputError(f"two images are named {twice[0]}: rename one, names tell them apart")
+    return subjects

@@ -1,18 +1,27 @@
 """Which images meet in a training step: batches of images, whose pairs are registered."""
 
+import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 
+from lmcore.discovery.memory import spare_memory
 from lmcore.population.store import Population
 
-# Populations up to this size are kept in memory; larger ones are read batch by batch.
+# So many bytes of a population are kept in memory at most; the rest is read batch by batch.
 CACHE_BYTES = 1_000_000_000
+# Of the memory that there is; a step needs many times its batch.
+CACHE_SHARE = 0.25
 # What is compared to find neighbours: the first components of images of about so many pixels.
 THUMBNAIL_PIXELS = 256
 COMPONENTS = 16
 READ_AT_A_TIME = 64
+
+
+def cached_at_most(bytes_of_one: int) -> int:
+    """How many images, or other arrays, of this size are kept in memory."""
+    return int(min(CACHE_BYTES, CACHE_SHARE * spare_memory()) // bytes_of_one)
 
 
 class Images:
@@ -20,22 +29,25 @@ class Images:
 
     Arguments:
         population: open population.
-        indices: the subjects that will be asked for.
+        indices: the subjects that will be asked for; as many of them as may be are kept.
     """
 
     def __init__(self, population: Population, indices: list[int]):
         self.population = population
-        self.cache: dict[int, torch.Tensor] = {}
-        first = torch.from_numpy(population.images(indices[:1]))
-        if first.numel() * 4 * len(indices) <= CACHE_BYTES:
-            images = torch.from_numpy(population.images(indices))
-            self.cache = dict(zip(indices, images, strict=True))
+        self.shape = (population.channels, *population.shape)
+        kept = indices[: cached_at_most(4 * math.prod(self.shape))]
+        images = torch.from_numpy(population.images(kept))
+        self.cache: dict[int, torch.Tensor] = dict(zip(kept, images, strict=True))
 
     def __call__(self, indices: list[int]) -> torch.Tensor:
         """(len(indices), C, *spatial) float32, in the order asked for."""
-        if self.cache:
-            return torch.stack([self.cache[index] for index in indices])
-        return torch.from_numpy(self.population.images(indices))
+        images = torch.empty(len(indices), *self.shape)
+        for row, index in enumerate(indices):
+            if index in self.cache:
+                images[row] = self.cache[index]
+            else:
+                images[row] = torch.from_numpy(self.population.images([index])[0])
+        return images
 
 
 class Batches:

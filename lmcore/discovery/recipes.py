@@ -29,5 +29,5 @@ class Recipe:
 
 RECIPES = {
     "paper": Recipe("linear", False, False, False, 0.0, False),
-    "robust": Recipe("heatmap", True, True, True, 10.0, True),
+    "robust": Recipe("heatmap", True, True, True, 50.0, True),
 }

@@ -2,7 +2,7 @@
 
 import torch
 
-from lmcore.discovery.pairs import CACHE_BYTES
+from lmcore.discovery.pairs import cached_at_most
 from lmcore.population.store import Population
 
 KINDS = ("distance_transform", "segmentation")
@@ -34,7 +34,7 @@ class Shapes:
         self.shown = sorted(segmented[place] for place in shown)
         size = torch.Size(population.shape).numel()
         self.cache: dict[int, torch.Tensor] = {}
-        if size * 4 * len(self.shown) <= CACHE_BYTES:
+        if len(self.shown) <= cached_at_most(4 * size):
             self.cache = dict(zip(self.shown, self._read(self.shown), strict=True))
 
     def __call__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

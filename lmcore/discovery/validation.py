@@ -14,6 +14,7 @@ from lmcore.registration.similarity import SIMILARITIES, masked_match
 from lmcore.registration.windows import window_mean
 
 ENCODED_AT_A_TIME = 16
+MEANS_AT_A_TIME = 4
 # Side of the window whose mean is taken away, as a share of the image's longest side: wider than
 # the structures that landmarks sit on, narrower than changes of illumination.
 LOCAL_WINDOW = 0.2
@@ -25,7 +26,9 @@ def compared(images: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
         return images
     shape = images.shape[2:]
     window = 2 * round(LOCAL_WINDOW * max(shape) / 2) + 1
-    return images - window_mean(images, window, len(shape))
+    # a few at a time: a window's mean takes several copies of what it is of
+    parts = [part - window_mean(part, window, len(shape)) for part in images.split(MEANS_AT_A_TIME)]
+    return torch.cat(parts)
 
 
 @torch.no_grad()

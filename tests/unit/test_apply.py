@@ -8,7 +8,8 @@ from PIL import Image
 
 import lmcore.__main__ as command_line
 from lmcore.discovery import apply
-from lmcore.discovery.apply import discover_images, register_images
+from lmcore.discovery.apply import discover_images
+from lmcore.discovery.apply_registration import register_images
 from lmcore.discovery.checkpoint import save_encoder
 from lmcore.discovery.encoder import LandmarkEncoder
 from lmcore.discovery.inference import discover_landmarks
@@ -32,7 +33,7 @@ def write_blob(path, shape, centre, width=5.0):
 def model(tmp_path):
     torch.manual_seed(0)
     encoder = LandmarkEncoder(SIZE, 4, widths=(2, 2, 2, 2), hidden=4)
-    torch.nn.init.normal_(encoder.head[-1].weight, std=5)
+    torch.nn.init.normal_(encoder.linear[-1].weight, std=5)
     path = tmp_path / "encoder.pt"
     save_encoder(path, encoder, kernel="paper", preprocessing=PREPROCESSING)
     return path
@@ -94,6 +95,11 @@ def test_many_pixels_are_warped_part_by_part(tmp_path, blob_finder):
     write_blob(tmp_path / "t.png", (290, 310), (200, 130), 18)  # more than one part
     register_images("encoder.pt", tmp_path / "s.png", tmp_path / "t.png", tmp_path / "out.png")
     np.testing.assert_allclose(brightest(tmp_path / "out.png"), (200, 130), atol=3)
+
+
+def test_another_format_is_refused_before_anything_is_read(tmp_path, blob_finder):
+    with pytest.raises(InputError, match=r"out\.nii\.gz: the encoder's images are 2D.*\.png"):
+        register_images("e.pt", tmp_path / "a.png", tmp_path / "b.png", tmp_path / "out.nii.gz")
 
 
 def test_landmarks_that_coincide(tmp_path, blob_finder, monkeypatch):
@@ -176,6 +182,8 @@ class TestCommandLine:
             ("image", r"nobody.png: no such file"),
             ("suffix", r"no reader for '.csv' files"),
             ("twice", r"two images are named image0: rename one"),
+            ("folder", r"images: the encoder"),
+            ("spacing", r"spacing, segmentation and reflect are of volumes"),
         ],
     )
     def test_a_users_error_is_one_line(
@@ -190,6 +198,11 @@ class TestCommandLine:
             given = [images[0], tmp_path / "nobody.png"]
         elif fault == "suffix":
             given = [images[0], tmp_path / "table.csv"]
+            given[1].touch()
+        elif fault == "folder":
+            given = [images[0], tmp_path / "images"]
+        elif fault == "spacing":
+            given = [images[0], "--spacing", "0.5"]
         else:
             given = [images[0], images[0]]
         output = tmp_path / "landmarks.csv"

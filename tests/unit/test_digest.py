@@ -137,7 +137,7 @@ def test_which_stages_an_edit_of_this_package_reruns(tmp_path, monkeypatch, edit
         return {name: source_digest(scripts / f"{name}.py") for name in [*rerun, *kept]}
 
     before = digests()
-    text = (copy / edited).read_text()
+    text = (copy / edited).read_text(encoding="utf-8")
     (copy / edited).write_text(text + "\n# a comment\n")
     assert digests() == before
     (copy / edited).write_text(text + "\nEDITED = True\n")
