@@ -19,7 +19,7 @@ class HeatmapEncoder(Encoder):
     """Convolutions down to small images and up again, M heat maps, their centres of mass.
 
     A fully connected layer has to learn for every place anew what a structure looks like; a heat
-    map finds it wherever it is, so it learns from fewer images and follows a shift exactly. The
+    map finds it wherever it is, so it learns from fewer images and follows a shift. The
     heat is the softmax of the network's output and a Gaussian around where the landmark started,
     which tells alike structures apart.
 
@@ -56,11 +56,9 @@ class HeatmapEncoder(Encoder):
         nn.init.normal_(self.last.weight, std=0.01)
         nn.init.zeros_(self.last.bias)
         step = 2 * stride
-        counts = [-(-n // step) for n in shape]
-        # Centres of the heat map's pixels, step image pixels apart; the rest of the image is
-        # shared between both ends, so that the map reaches as far on either side.
-        for axis, (count, n) in enumerate(zip(reversed(counts), reversed(shape), strict=True)):
-            places = (torch.arange(count) - (count - 1) / 2) * (2 * step / (n - 1))
+        for axis, n in enumerate(reversed(shape)):
+            # a convolution with a stride looks at every step-th pixel, from the first on
+            places = 2 * step * torch.arange(-(-n // step)) / (n - 1) - 1
             self.register_buffer(f"places_{axis}", places, persistent=False)
         self.register_buffer("start", torch.zeros(landmarks, self.dimension))
         self.start_from(spread_points(landmarks, self.dimension))
@@ -80,9 +78,7 @@ class HeatmapEncoder(Encoder):
             values = block(values)
             seen.append(values)
         for block, finer in zip(self.up, seen[3:0:-1], strict=True):
-            mode = "bilinear" if self.dimension == 2 else "trilinear"
-            values = F.interpolate(values, finer.shape[2:], mode=mode, align_corners=True)
-            values = block(torch.cat([values, finer], dim=1))
+            values = block(torch.cat([_double(values, finer.shape[2:]), finer], dim=1))
         with torch.autocast(images.device.type, enabled=False):
             heat = (GAIN * self.last(values.float()) + self._prior()).flatten(2).softmax(dim=-1)
             return self._centres(heat.unflatten(2, values.shape[2:]))
@@ -102,7 +98,7 @@ class HeatmapEncoder(Encoder):
         for axis in range(self.dimension):
             places = getattr(self, f"places_{axis}").view(self._along(axis))
             centres.append((heat * places).flatten(2).sum(dim=-1))
-        return torch.stack(centres, dim=-1)
+        return torch.stack(centres, dim=-1).clamp(-1.0, 1.0)  # a sum of rounded shares may pass 1
 
     def _along(self, axis: int) -> list[int]:
         """The shape of values along one axis of a heat map; x is the last."""
@@ -111,7 +107,8 @@ class HeatmapEncoder(Encoder):
 
 def _block(convolution: type, before: int, after: int, stride: int) -> nn.Sequential:
     """Two convolutions, the first of which may halve the image."""
-    groups = GROUPS if after % GROUPS == 0 else 1
+    # a group of a single channel could be a single value, which has no deviation
+    groups = GROUPS if after % GROUPS == 0 and after > GROUPS else 1
     return nn.Sequential(
         convolution(before, after, 3, stride, padding=1),
         nn.GroupNorm(groups, after),
@@ -120,6 +117,16 @@ def _block(convolution: type, before: int, after: int, stride: int) -> nn.Sequen
         nn.GroupNorm(groups, after),
         nn.ReLU(inplace=True),
     )
+
+
+def _double(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Linear interpolation to `shape`, of which `values` (B, C, ...) are every second pixel."""
+    mode = "bilinear" if len(shape) == 2 else "trilinear"
+    between = [2 * n - 1 for n in values.shape[2:]]
+    doubled = F.interpolate(values, between, mode=mode, align_corners=True)
+    # the last pixel of an even side lies beyond the last of the values
+    beyond = [n - m for n, m in zip(shape, between, strict=True)]
+    return F.pad(doubled, [k for n in reversed(beyond) for k in (0, n)], mode="replicate")
 
 
 ENCODERS = {encoder.head: encoder for encoder in (LandmarkEncoder, HeatmapEncoder)}

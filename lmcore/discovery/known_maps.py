@@ -51,7 +51,8 @@ def move_images(images: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor)
 
 def move_points(points: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """(B, M, d): where the maps show the points (B, M, d) of the images."""
-    return torch.linalg.solve(matrix[:, None], (points - shift[:, None])[..., None])[..., 0]
+    inverse, _ = torch.linalg.inv_ex(matrix)  # `inv` would wait for the GPU
+    return (points - shift[:, None]) @ inverse.transpose(1, 2)
 
 
 def equivariance_loss(moved: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:

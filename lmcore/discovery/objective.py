@@ -138,10 +138,11 @@ class Objective:
             pairs of a batch; `random` takes B of them, each image from the one before it, so
             that a batch in random order gives random pairs.
         supervision: beta.
+        shape_match: name of the similarity of shapes.
         relative: whether kappa counts relative to that of as many quasi-uniform points, so that
             one weight serves every number of landmarks.
     Attributes:
-        unit: the match of images that counts as 1 in the loss.
+        unit: the match of images that counts as 1 in the loss; shape_unit: that of shapes.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class Objective:
         landmarks: int,
         pairing: str = "all",
         supervision: float = 0.0,
+        shape_match: str = "l2",
         relative: bool = False,
     ):
         self.registrar, self.match, self.weight = registrar, SIMILARITIES[match], weight
@@ -160,7 +162,8 @@ class Objective:
             landmarks, len(registrar.shape), registrar.kernel, registrar.smoothing
         )
         self.scale = 1 / self.reference if relative else 1.0
-        self.unit = 1.0
+        self.shape_match = SIMILARITIES[shape_match]
+        self.unit = self.shape_unit = 1.0
 
     def pairs(self, batch: int) -> int:
         """How many ordered pairs of two different images a batch of so many gives."""
@@ -190,20 +193,22 @@ class Objective:
         source = target.T.expand(len(images), -1) if self.every_pair else target.roll(1, 0)
         sources = landmarks if self.every_pair else landmarks.roll(1, 0)[:, None]
         counted = (source != target) & ~fitted.failed[:, None]
-        weights = [counted / counted.sum().clamp_min(1)]
+        weights = [counted / counted.sum().clamp_min(1) / self.unit]
         if supervision is not None:
             both = counted & supervision.present[:, None] & supervision.present[source]
-            weights.append(self.supervision * both / both.sum().clamp_min(1))
+            share = self.supervision / self.shape_unit
+            weights.append(share * both / both.sum().clamp_min(1))
         total, sums = weighted_losses(
             registrar.transform(fitted, sources),
             self._losses(images, mask, supervision),
             torch.stack(weights),
             math.prod(registrar.shape),
         )
-        shape = sums[1] / self.supervision if self.supervision and len(sums) > 1 else 0 * sums[0]
+        shape = sums[1] / share if len(sums) > 1 and self.supervision else 0 * sums[0]
         # nothing registered is no good registration
         total, match = (torch.where(counted.any(), term, math.nan) for term in (total, sums[0]))
-        loss = total / self.unit + self.weight * self.scale * kappa
+        match = match * self.unit
+        loss = total + self.weight * self.scale * kappa
         return Terms(loss, match, kappa, fitted.failed.sum(), shape)
 
     def _losses(
@@ -239,7 +244,7 @@ class Objective:
                 match = masked_match(self.match, images[targets], registered["image"], own, other)
             if supervision is None:
                 return match[None]
-            shapes = self.match(moving["shape"][targets], registered["shape"])
+            shapes = self.shape_match(moving["shape"][targets], registered["shape"])
             return torch.stack([match, shapes])
 
         return losses

@@ -17,7 +17,7 @@ class TrainingSettings:
         widths, hidden, stride: of the encoder.
         match: similarity of the images.
         supervision: beta, the weight of the term that compares shapes; 0 has none.
-        shape: what that term compares, see `Shapes`.
+        shape: what that term compares, see `Shapes`; shape_match: by which similarity.
         share: of the training subjects with a segmentation, how many show it.
         mask: whether images are compared inside the population's mask alone.
         smoothing: weight of the spline's bending energy.
@@ -43,6 +43,7 @@ class TrainingSettings:
     match: str = "l2"
     supervision: float = 0.0
     shape: str = "distance_transform"
+    shape_match: str = "l2"
     share: float = 1.0
     mask: bool = False
     smoothing: float = 0.0
@@ -61,7 +62,9 @@ class TrainingSettings:
         """From the blocks `model` and `training` of a run and the chosen lambda."""
         names = {field.name for field in fields(cls)} - {"regularization"}
         supervision = training.get("supervision") or {"weight": 0.0}
-        blocks = {**model, **training, **supervision, "supervision": supervision["weight"]}
+        blocks = {**model, **training}
+        names_there = {"weight": "supervision", "match": "shape_match"}
+        blocks |= {names_there.get(key, key): value for key, value in supervision.items()}
         given = {key: value for key, value in blocks.items() if key in names}
         given["widths"] = tuple(given.get("widths", cls.widths))
         return cls(regularization=float(weight), **given)

@@ -4,6 +4,7 @@ import torch
 
 from lmcore.discovery.pairs import cached_at_most
 from lmcore.population.store import Population
+from lmcore.seeds import derive_seed
 
 KINDS = ("distance_transform", "segmentation")
 
@@ -28,9 +29,10 @@ class Shapes:
     ):
         self.population, self.kind = population, kind
         segmented = [index for index in indices if population.segmented[index]]
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(derive_seed(seed, "shapes"))
         order = torch.randperm(len(segmented), generator=generator).tolist()
-        shown = order[: round(share * len(segmented))]
+        least = 1 if share > 0 else 0
+        shown = order[: max(least, round(share * len(segmented)))]
         self.shown = sorted(segmented[place] for place in shown)
         size = torch.Size(population.shape).numel()
         self.cache: dict[int, torch.Tensor] = {}

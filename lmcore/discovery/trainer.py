@@ -20,6 +20,7 @@ from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.validation import compared, evaluate, unregistered_match
 from lmcore.errors import InputError
 from lmcore.progress import Progress
+from lmcore.registration.similarity import SIMILARITIES
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
@@ -101,10 +102,11 @@ class Training:
             settings.landmarks,
             settings.pairing,
             settings.supervision,
+            settings.shape_match,
             self.recipe.relative,
         )
         if self.recipe.relative:
-            self.objective.unit = unregistered_match(sample, settings, self.mask)
+            self._set_units(sample, train[:SAMPLE])
         self.maps = torch.Generator().manual_seed(derive_seed(seed, "maps"))
         self.optimizer = torch.optim.Adam(
             self.encoder.parameters(), lr=settings.learning_rate, fused=True
@@ -140,6 +142,17 @@ class Training:
         means = [torch.where(finite, term, 0.0) for term in (loss, terms.kappa, terms.shape)]
         row = [*means, terms.failures, ~finite]
         self.sums += torch.stack([value.detach().double() for value in row])
+
+    def _set_units(self, sample: torch.Tensor, indices: list[int]) -> None:
+        """Let unregistered images, and shapes of the same subjects, match to 1."""
+        compare = SIMILARITIES[self.settings.match]
+        images = compared(sample, self.settings)
+        self.objective.unit = unregistered_match(images, compare, self.mask)
+        if self.shapes is not None:
+            shapes, present = self.shapes(indices)
+            if present.sum() > 1:
+                compare = SIMILARITIES[self.settings.shape_match]
+                self.objective.shape_unit = unregistered_match(shapes[present], compare)
 
     def _encode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
         """(B, M, d) landmarks, and how far they are from following known maps of the images."""

@@ -10,7 +10,7 @@ from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.registration.matching import blocks
 from lmcore.registration.regularity import mean_condition_number
-from lmcore.registration.similarity import SIMILARITIES, masked_match
+from lmcore.registration.similarity import SIMILARITIES, Similarity, masked_match
 from lmcore.registration.windows import window_mean
 
 ENCODED_AT_A_TIME = 16
@@ -33,22 +33,24 @@ def compared(images: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
 
 @torch.no_grad()
 def unregistered_match(
-    images: torch.Tensor, settings: TrainingSettings, mask: torch.Tensor | None = None
+    maps: torch.Tensor, match: Similarity, mask: torch.Tensor | None = None
 ) -> float:
-    """Mean match over all ordered pairs of some images as they are.
+    """Mean match over all ordered pairs of some maps (N, C, *shape) as they are.
 
-    Arguments: as of `evaluate`.
+    Arguments:
+        mask: weights of the pixels (Eq. 9), (*shape) or (1, 1, *shape).
     """
-    images = compared(images, settings)
-    count, total = len(images), 0.0
-    for target in range(count):
-        others = torch.cat([images[:target], images[target + 1 :]])
-        total += float(_match(images[target, None], others[None], settings, mask).mean())
-    return max(total / count, 1e-12)  # equal images leave nothing to register
+    count = len(maps)
+    losses = torch.empty(count, count, device=maps.device)
+    for targets, sources in blocks(count, count, math.prod(maps.shape[2:]), maps.device):
+        still = maps[targets]
+        moving = maps[sources].expand(len(still), *[-1] * maps.dim())
+        losses[targets, sources] = _match(still, moving, match, mask)
+    mean = float(pair_mean(losses, torch.zeros(count, dtype=torch.bool, device=maps.device)))
+    return max(mean, 1e-12)  # equal images leave nothing to register
 
 
-def _match(target, registered, settings, mask):
-    match = SIMILARITIES[settings.match]
+def _match(target, registered, match, mask):
     if mask is None:
         return match(target, registered)
     mask = mask.to(target.device)
@@ -84,14 +86,14 @@ def evaluate(
         images.shape[2:], settings.kernel, device=device, smoothing=settings.smoothing
     )
     fitted = registrar.fit(landmarks)
-    count = len(images)
+    match, count = SIMILARITIES[settings.match], len(images)
     losses = torch.empty(count, count, device=device)
     for targets, sources in blocks(count, count, math.prod(registrar.shape), device):
         moving = images[sources]
         found = registrar.register(moving, landmarks[sources], landmarks[targets])
         failed = found.fitted.failed.view(-1, *[1] * moving.dim())
         registered = torch.where(failed, moving, found.registered)
-        losses[targets, sources] = _match(images[targets], registered, settings, mask)
+        losses[targets, sources] = _match(images[targets], registered, match, mask)
     if fitted.failed.all():
         return float("nan"), float("nan")
     every = torch.zeros_like(fitted.failed)

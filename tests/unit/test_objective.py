@@ -196,7 +196,8 @@ class TestSupervision:
     def losses(self, images, shapes, present, landmarks, match, pairing):
         """With shapes and without, and the gradient of their difference by the landmarks."""
         landmarks = landmarks.clone().requires_grad_()
-        objective = Objective(Registrar(images.shape[2:]), match, 1e-6, 6, pairing, self.WEIGHT)
+        registrar = Registrar(images.shape[2:])
+        objective = Objective(registrar, match, 1e-6, 6, pairing, self.WEIGHT, match)
         given = objective(images, landmarks, None, Supervision(shapes, torch.tensor(present)))
         without = objective(images, landmarks)
         assert given[1:4] == without[1:4]

@@ -10,7 +10,9 @@ import torch
 from lmcore.discovery import trainer
 from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.encoder import LandmarkEncoder
+from lmcore.discovery.heatmaps import HeatmapEncoder
 from lmcore.discovery.objective import Registrar
+from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.stages import HISTORY, adopt_encoder, train_encoder
 from lmcore.discovery.trainer import Training
@@ -219,7 +221,9 @@ class TestMaskAndShapes:
     @pytest.mark.parametrize("recipe", ["paper", "robust"])
     def test_resumes_with_the_same_bytes(self, images, tmp_path, recipe):
         def shapes(indices):
-            return torch.from_numpy(images[indices] > 0.4).float(), torch.ones(3, dtype=torch.bool)
+            return torch.from_numpy(images[indices] > 0.4).float(), torch.ones(
+                len(indices), dtype=torch.bool
+            )
 
         settings = replace(SETTINGS, supervision=0.3, smoothing=0.01, recipe=recipe)
         options = {"shapes": shapes, "mask": self.mask(), "settings": settings}
@@ -367,9 +371,21 @@ class TestStart:
         assert paper.abs().max() < math.tanh(1) + 0.05  # bias U(-1, 1) before tanh
         assert (paper - self.place(images, seed=6)).abs().max() > 0.1
 
-    def test_given_landmarks(self, images):
-        given = torch.tensor([[0.5, 0.1], [-0.5, 0.2], [0.3, -0.7], [-0.3, -0.6]])
-        found = self.place(images, initial_landmarks=given)
+    def test_heads(self, images):
+        for recipe, head in (("paper", LandmarkEncoder), ("robust", HeatmapEncoder)):
+            settings = replace(SETTINGS, recipe=recipe, stride=1, hidden=6)
+            encoder = training_on(images, settings).encoder
+            assert type(encoder) is head
+            assert encoder.settings["head"] == RECIPES[recipe].head
+            assert encoder.settings["stride"] == 1
+            assert encoder.settings["widths"] == [2, 2, 2, 2]
+            assert encoder.settings["hidden"] == 6
+
+    @pytest.mark.parametrize("recipe", RECIPES)
+    def test_given_landmarks(self, images, recipe):
+        given = torch.tensor([[0.5, 0.1], [-0.5, 0.2], [0.3, -0.5], [-0.3, -0.6]])
+        settings = replace(SETTINGS, recipe=recipe)
+        found = self.place(images, initial_landmarks=given.double(), settings=settings)
         torch.testing.assert_close(found, given, atol=0.05, rtol=0)
 
     def test_the_callers_random_numbers_are_left_alone(self, images):
@@ -402,6 +418,30 @@ def test_settings_of_the_configuration():
         pairs=5,
         patience=3,
         regularization=0.25,
+    )
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (None, (0.0, "distance_transform", 1.0)),
+        ({"weight": 0.3}, (0.3, "distance_transform", 1.0)),
+        ({"weight": 2, "shape": "segmentation", "share": 0.25}, (2, "segmentation", 0.25)),
+        ({"weight": 0.0, "share": 0.5}, (0.0, "distance_transform", 0.5)),
+    ],
+)
+def test_supervision_of_the_configuration(block, expected):
+    """And the block `weight` is not lambda, nor the model's shape that of the supervision."""
+    model = {"landmarks": 7, "kernel": "paper", "widths": [1, 2, 3, 4], "hidden": 5, "stride": 2}
+    training = {"supervision": block, "mask": True, "smoothing": 0.5, "recipe": "robust"}
+    found = TrainingSettings.of(model, training, 1)
+    assert (found.supervision, found.shape, found.share) == expected
+    assert (found.mask, found.smoothing, found.recipe) == (True, 0.5, "robust")
+    assert found.regularization == 1.0
+    assert training["supervision"] == block  # and the configuration is left alone
+    del training["supervision"]
+    assert TrainingSettings.of(model, training, 1) == replace(
+        found, supervision=0.0, shape="distance_transform", share=1.0
     )
 
 
