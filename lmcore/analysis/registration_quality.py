@@ -67,7 +67,7 @@ def evaluate_registration(
         if len(test) < 2:
             raise InputError("split test needs two subjects to register: change population.split")
         chosen = fixed_subset(test, MOST_SUBJECTS, seed)
-        sample = Sample.of(population, chosen)
+        sample, oriented = Sample.of(population, chosen), population.oriented
     points, fewer = (torch.from_numpy(table.normalised[chosen]) for table in (every, kept))
     found = register_pairs(sample, points, fewer, kernel)
     if np.isnan(found["loss_after"]).all():
@@ -82,7 +82,7 @@ def evaluate_registration(
         number_row("landmarks_retained", len(kept.numbers), "", len(kept.subjects)),
     ]
     write_numbers(numbers, registration_numbers(found, unit, seed) + counts)
-    _write_examples(examples, sample, points, every, kept, kernel)
+    _write_examples(examples, sample, points, every, kept, kernel, oriented)
 
 
 def register_pairs(
@@ -209,6 +209,7 @@ def _write_examples(
     every: Landmarks,
     kept: Landmarks,
     kernel: str,
+    oriented: bool,
 ) -> None:
     """Some registrations of subjects that are far apart in the table, for the figures.
 
@@ -238,6 +239,7 @@ def _write_examples(
         "target_points": points[targets].numpy(),
         "numbers": np.array(every.numbers),
         "retained": np.isin(every.numbers, kept.numbers),
+        "oriented": np.full(count, oriented),
     }
     if segmented:
         content |= {

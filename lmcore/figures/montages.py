@@ -13,7 +13,7 @@ from lmcore.errors import InputError
 from lmcore.figures.layouts import montage, outline_keys, subject_title, volume_montage, widths_of
 from lmcore.figures.panels import MASK, draw_outline, show_image
 from lmcore.figures.selection import evenly, spread_over_classes
-from lmcore.figures.slices import CONVENTION
+from lmcore.figures.slices import convention
 from lmcore.figures.style import TINY, Path
 from lmcore.figures.volumes import SubjectVolume
 from lmcore.population.splits import read_splits
@@ -83,7 +83,7 @@ def draw_montage(
     keys = outline_keys(store.segmented[rows].any(), store.mask is not None)
     labels = [above.get(name, "") for name in names]
     if store.dimension == 3:
-        said = (*said, CONVENTION)
+        said = (*said, convention(store.oriented))
         with volume_montage(outputs, len(rows), store.shape, 0, said, keys) as (parts, width):
             for part, row, label in zip(parts, rows, labels, strict=True):
                 volume = SubjectVolume(store, row)

@@ -2,7 +2,8 @@
 
 Slices are drawn as radiologists hang them: the patient's right at the left of axial and coronal
 slices, anterior at the left of sagittal ones. Volumes are (z, y, x) on a grid whose axes run to
-the right, anterior and superior (RAS) or, in a mirrored subject, to the left.
+the right, anterior and superior (RAS) or, in a mirrored subject, to the left. Where nobody knows
+how the axes lie in the body they are called x, y and z, and drawn the same way.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +17,9 @@ from lmcore.figures import panels
 from lmcore.figures.style import INK, TINY, landmark_colour
 from lmcore.points.geometry import normalised_to_index
 
-CONVENTION = "axial, coronal, sagittal slices in radiological convention"
 NEAR = 0.03  # of the longest side: landmarks so near a slice are drawn as lying on it
 RAS = np.eye(4)
+AXES = "xyz"
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,22 @@ class Plane:
     up: int
     through: int
 
+    def title(self, oriented: bool = True) -> str:
+        """Its name in the body or, where directions are unknown, by its axes."""
+        return self.name if oriented else f"{AXES[self.across]}-{AXES[self.up]}"
+
     def size(self, shape: Sequence[int]) -> tuple[int, int]:
         """(rows, columns) of a slice of a volume of `shape` (z, y, x)."""
         return shape[2 - self.up], shape[2 - self.across]
 
 
 PLANES = (Plane("axial", 0, 1, 2), Plane("coronal", 0, 2, 1), Plane("sagittal", 1, 2, 0))
+
+
+def convention(oriented: bool) -> str:
+    """Which slices stand side by side, and how they hang, for the small print."""
+    shown = ", ".join(plane.title(oriented) for plane in PLANES) + " slices"
+    return f"{shown} in radiological convention" if oriented else f"{shown}, orientation unknown"
 
 
 def slice_of(volume: np.ndarray, plane: Plane, voxel: Sequence[int]) -> np.ndarray:
@@ -75,11 +86,11 @@ def show_as_hung(axes: Axes, show: Callable, *slices: np.ndarray, **settings: ob
     return shown
 
 
-def write_letters(axes: Axes, plane: Plane, affine: np.ndarray = RAS) -> None:
+def write_letters(axes: Axes, plane: Plane, affine: np.ndarray | None = RAS) -> None:
     """The directions of the patient's body at the left and at the top edge of a slice.
 
     Arguments:
-        affine: (4, 4) from the volume's index to RAS mm of the original scan.
+        affine: as of `direction_letters`.
     """
     letters = direction_letters(affine)
     for axis, x, y, across, up in (
@@ -93,8 +104,15 @@ def write_letters(axes: Axes, plane: Plane, affine: np.ndarray = RAS) -> None:
         text.set_path_effects([withStroke(linewidth=1.0, foreground=INK)])
 
 
-def direction_letters(affine: np.ndarray) -> str:
-    """Of R, L, A, P, S, I those towards which x, y and z of the index run, mostly."""
+def direction_letters(affine: np.ndarray | None) -> str:
+    """Of R, L, A, P, S, I those towards which x, y and z of the index run, mostly.
+
+    Arguments:
+        affine: (4, 4) from the volume's index to RAS mm of the original scan; None where
+            directions in the body are unknown, whose letters are x, y and z.
+    """
+    if affine is None:
+        return AXES
     columns = np.asarray(affine, dtype=float)[:3, :3].T
     strongest = np.abs(columns).argmax(axis=1)
     pairs = ("RL", "AP", "SI")

@@ -50,7 +50,7 @@ def show_surface(
     numbers: Sequence[int] = (),
     direction: Sequence[float] = OBLIQUE,
     colours: np.ndarray | str = BONE,
-    affine: np.ndarray = RAS,
+    affine: np.ndarray | None = RAS,
 ) -> View:
     """A surface seen from `direction`, with landmarks as spheres in their colours.
 
@@ -60,7 +60,7 @@ def show_surface(
         inches: width of the panel.
         points: (M, 3) mm on the surface's coordinates; numbers: (M,).
         colours: of the surface, one or (V, 3) RGB.
-        affine: (4, 4) of the volume, for the letters of the little axes.
+        affine: for the letters of the little axes, as of `direction_letters`.
     """
     points = np.zeros((0, 3)) if points is None else np.asarray(points, dtype=float)
     view = view_from(
@@ -77,7 +77,7 @@ def show_surface(
     return view
 
 
-def draw_directions(axes: Axes, view: View, affine: np.ndarray = RAS) -> None:
+def draw_directions(axes: Axes, view: View, affine: np.ndarray | None = RAS) -> None:
     """Little axes at the lower left, lettered by where they run in the patient's body."""
     length, at = 0.085 * view.pixels, np.array([0.12, 0.88]) * view.pixels
     for letter, towards in zip(direction_letters(affine), view.rotation.T, strict=True):

@@ -45,10 +45,11 @@ def draw_volume_registration(
     panel = min(panel, room * widest / sum(heights))  # a pair of high volumes fills a page
     pair_height = panel * sum(heights) / widest + 6 * PAD + ABOVE
     count = min(len(pairs["source"]), int((TALLEST - BELOW) / pair_height + 1e-9))
+    oriented = bool(pairs["oriented"].all())
     limit = float(np.percentile(np.abs(pairs["source"] - pairs["target"]), 99.5))
     footer = style.footer_of(
         f"{count} of {len(pairs['source'])} pairs" if count < len(pairs["source"]) else "",
-        slices.CONVENTION, origin,
+        slices.convention(oriented), origin,
     )  # fmt: skip
     ratios = [pair_height] * count + [BELOW - FOOTER]
     with saved_figure(outputs, DOUBLE, count * pair_height + BELOW, footer) as figure:
@@ -87,7 +88,8 @@ def draw_volume_pair(axes: np.ndarray, pair: Mapping, limit: float, inches: floa
             slices.show_slice(ax, image, plane, voxel, limits[name])
             if marks[name] is not None:
                 draw_outline(ax, slice_of(marks[name], plane, voxel))
-        slices.write_letters(row[2], plane)  # on one of the row, and off the landmarks
+        # on one of the row, and off the landmarks
+        slices.write_letters(row[2], plane, slices.RAS if pair["oriented"] else None)
         for ax, name in zip(row, ("source", "target"), strict=False):
             _draw_points(ax, pair, name, plane, voxel, inches)
         target = slice_of(images["target"], plane, voxel)
@@ -102,7 +104,7 @@ def draw_volume_pair(axes: np.ndarray, pair: Mapping, limit: float, inches: floa
             cut = (slice_of(marks[mark], plane, voxel) for mark in ("target", name))
             show_as_hung(ax, panels.show_overlap, target, *cut, limits=limits["target"])
     for ax, plane in zip(axes[:, 0], PLANES, strict=True):
-        ax.set_ylabel(plane.name, fontsize=TINY, labelpad=2)
+        ax.set_ylabel(plane.title(pair["oriented"]), fontsize=TINY, labelpad=2)
     titles = [*IMAGES.values(), *_overlap_titles(marks)]
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=TINY, pad=2)

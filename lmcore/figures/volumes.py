@@ -24,7 +24,8 @@ class SubjectVolume:
         image: (z, y, x).
         segmentation: (z, y, x), or None.
         mask: (z, y, x) of the population, or None.
-        affine: (4, 4) to RAS mm of the original scan.
+        affine: (4, 4) to RAS mm of the original scan, or None where its orientation is unknown.
+        mirrored: whether it was reflected.
         voxel: (x, y, z) through which the slices run: the segmentation's centre of mass,
             without one the grid's middle.
     """
@@ -34,11 +35,12 @@ class SubjectVolume:
         self.image = store.images([row])[0].mean(axis=0)
         self.segmentation = store.segmentations([row])[0] if store.segmented[row] else None
         self.mask = store.mask
-        self.affine = store.affines[row]
+        self.affine = store.affines[row] if store.oriented else None
+        self.mirrored = slices.is_mirrored(store.affines[row])
         self.voxel = slices.centre_voxel(self.image.shape, self.segmentation)
 
     def draw_slices(self, axes: Sequence[Axes]) -> None:
-        """Axial, coronal and sagittal with all outlines, on three axes."""
+        """The three slices with all outlines, on three axes."""
         limits = grey_limits(self.image)
         for ax, plane in zip(axes, slices.PLANES, strict=True):
             slices.show_slice(ax, self.image, plane, self.voxel, limits)
@@ -52,7 +54,7 @@ class SubjectVolume:
 
     def title(self, label: str, width: float) -> str:
         """Label, subject and whether it is mirrored, in one line of `width` inches."""
-        mirrored = "mirrored" if slices.is_mirrored(self.affine) else ""
+        mirrored = "mirrored" if self.mirrored else ""
         parts = [part for part in (label, self.subject, mirrored) if part]
         room = style.signs_that_fit(width, TINY) // len(parts)
         return " · ".join(style.shortened(part, room) for part in parts)
@@ -111,7 +113,7 @@ def draw_volume_landmarks(
     high, widths = highest_of(store.shape), widths_of(store.shape)
     keys = [*landmark_keys(store), *outline_keys(segmented, store.mask is not None)]
     more = high if segmented else 0
-    said = (*said, slices.CONVENTION)
+    said = (*said, slices.convention(store.oriented))
     with volume_montage(outputs, len(rows), store.shape, more, said, keys) as (parts, width):
         scale = 100 * width / (sum(widths) + more)
         for part, row, label in zip(parts, rows, above, strict=True):

@@ -4,8 +4,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from lmcore.population.checks import check_sides
 from lmcore.population.parallel import for_every_subject
 from lmcore.population.segmentations import check_prepared, distance_transform, resample_mask
@@ -87,11 +85,11 @@ def _prepare(subject: Subject, preprocessing: VolumePreprocessing, label: int | 
     with about(subject.image_path):
         image, affine = prepare_volume(scan, preprocessing, mask, mirror)
     if mask is None:
-        return Record(image, affine, scan.shape)
+        return Record(image, affine, scan.shape, oriented=scan.oriented)
     segmentation = resample_mask(mask, scan.affine, preprocessing.size, affine)
     check_prepared(segmentation, subject.segmentation_path)
     distance = distance_transform(segmentation, preprocessing.spacing)
-    return Record(image, affine, np.array(scan.shape), segmentation, distance)
+    return Record(image, affine, scan.shape, segmentation, distance, scan.oriented)
 
 
 def _warn_of_missing(subjects: Sequence[Subject]) -> None:

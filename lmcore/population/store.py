@@ -23,6 +23,7 @@ class Record(NamedTuple):
         segmentation: (*spatial) 0 and 1, or None where the subject has none.
         distance_transform: (*spatial) float32, mm (2D: pixels), negative inside; with a
             segmentation.
+        oriented: whether the affine leads to the patient's axes, see `Volume`.
     """
 
     image: np.ndarray
@@ -30,6 +31,7 @@ class Record(NamedTuple):
     original_shape: Sequence[int]
     segmentation: np.ndarray | None = None
     distance_transform: np.ndarray | None = None
+    oriented: bool = True
 
 
 def write_population(
@@ -76,7 +78,7 @@ def write_population(
             masks = _create_images(file, "segmentation", (n, *shape), np.uint8)
             distances = _create_images(file, "distance_transform", (n, *shape), np.float32)
         affines, original_shapes = np.zeros((n, d + 1, d + 1)), np.zeros((n, d), dtype=np.int64)
-        has_segmentation = np.zeros(n, dtype=bool)
+        has_segmentation, oriented = np.zeros(n, dtype=bool), True
         for row, record in zip(range(n), records, strict=True):
             record = Record(*record)
             if record.image.shape != (channels, *shape):
@@ -85,9 +87,11 @@ def write_population(
                 )
             images[row] = record.image
             affines[row], original_shapes[row] = record.affine, record.original_shape
+            oriented = oriented and record.oriented
             if record.segmentation is not None:
                 masks[row], distances[row] = record.segmentation, record.distance_transform
                 has_segmentation[row] = True
+        file.attrs["oriented"] = oriented
         _create(file, "affine", data=affines)
         _create(file, "original_shape", data=original_shapes)
         if segmented:
@@ -129,6 +133,8 @@ class Population:
         preprocessing: the settings, as `Preprocessing.to_dict` gives them.
         digest: of the settings this population came from.
         spacing: of the grid, mm; 1 in 2D.
+        oriented: whether all affines lead to the patient's axes; where one does not, directions in
+            the body are unknown and RAS mm are mm along the file's own axes.
         segmented: (N) bool, who has a segmentation.
         mask: (*shape) float32 in [0, 1], the region of interest of all, or None.
         medoid: id of the typical control of the training split, or None.
@@ -153,6 +159,7 @@ class Population:
             self.preprocessing: dict = json.loads(self._file.attrs["preprocessing"])
             self.digest: str = self._file.attrs["digest"]
             self.spacing: float = float(self._file.attrs["spacing"])
+            self.oriented: bool = bool(self._file.attrs.get("oriented", True))
             self.medoid: str | None = self._file.attrs.get("medoid")
             self.segmented: np.ndarray = np.zeros(len(self.subjects), dtype=bool)
             if "segmented" in self._file:

@@ -24,10 +24,13 @@ class Volume:
     Attributes:
         array: (z, y, x) float32, finite.
         affine: (4, 4) float64, index (x, y, z) -> RAS mm; it may be oblique or left-handed.
+        oriented: whether the file says how its axes lie in the body. If not, as in HDF5, the
+            affine scales alone, and its mm are along the file's own axes.
     """
 
     array: np.ndarray
     affine: np.ndarray
+    oriented: bool = True
 
     @property
     def spacing(self) -> np.ndarray:
@@ -53,7 +56,7 @@ def read_volume(path: str | os.PathLike, spacing: float | Sequence[float] | None
         InputError: if it cannot be read to its end, is no single grey volume, is too large, holds
             infinity or nothing but NaN, is constant, or does not say how large its voxels are.
     """
-    array, affine = _read(path, spacing)
+    array, affine, oriented = _read(path, spacing)
     with np.errstate(over="ignore"):  # float64 beyond float32 is infinite, and refused as such
         array = np.ascontiguousarray(array, dtype=np.float32)
     missing = np.isnan(array)
@@ -66,7 +69,7 @@ def read_volume(path: str | os.PathLike, spacing: float | Sequence[float] | None
         raise InputError(f"{path}: the volume holds infinite values; replace them")
     if low == high:
         raise InputError(f"{path}: the volume is constant ({low:g}); it shows nothing")
-    return Volume(array, affine)
+    return Volume(array, affine, oriented)
 
 
 def read_labels(path: str | os.PathLike, spacing: float | Sequence[float] | None = None) -> Volume:
@@ -77,7 +80,7 @@ def read_labels(path: str | os.PathLike, spacing: float | Sequence[float] | None
     Raises:
         InputError: also if a value is negative or no whole number.
     """
-    array, affine = _read(path, spacing)
+    array, affine, oriented = _read(path, spacing)
     if array.dtype.kind == "f":
         array = np.nan_to_num(array, nan=0.0, posinf=np.inf, neginf=-np.inf)
         if not np.isfinite(array).all() or np.abs(array - np.round(array)).max() > 1e-3:
@@ -85,7 +88,7 @@ def read_labels(path: str | os.PathLike, spacing: float | Sequence[float] | None
         array = np.round(array)
     if array.min() < 0 or array.max() >= 2**31:
         raise InputError(f"{path}: labels from {array.min()} to {array.max()}; give 0 to 2^31")
-    return Volume(np.ascontiguousarray(array, dtype=np.int32), affine)
+    return Volume(np.ascontiguousarray(array, dtype=np.int32), affine, oriented)
 
 
 def same_grid(one: Volume, other: Volume) -> bool:
@@ -99,7 +102,8 @@ def same_grid(one: Volume, other: Volume) -> bool:
 
 def _read(
     path: str | os.PathLike, spacing: float | Sequence[float] | None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The array as stored, its affine, and whether that says how the axes lie in the body."""
     try:
         stored = _read_stored(os.fspath(path))
     except InputError:
@@ -109,7 +113,7 @@ def _read(
     except Exception as error:  # decoders fail in many ways on damaged bytes
         reason = str(error) or type(error).__name__
         raise InputError(f"{path}: unreadable, damaged or truncated ({reason})") from error
-    return stored.array, _affine(path, stored, spacing)
+    return stored.array, _affine(path, stored, spacing), stored.affine is not None
 
 
 def _read_stored(path: str) -> Stored:

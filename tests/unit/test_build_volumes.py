@@ -2,6 +2,7 @@ import os
 import re
 from pathlib import Path
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from lmcore.population.build import preprocess_population
 from lmcore.population.checks import DEFAULTS, check_settings, parse_spacing
 from lmcore.population.prepare import read_and_prepare
 from lmcore.population.preprocessing import Preprocessing
-from lmcore.population.segmentations import centroid
+from lmcore.population.segmentations import centroid, distance_transform
 from lmcore.population.splits import read_splits
 from lmcore.population.store import Population
 from lmcore.population.survey import Survey, aligned_boxes, choose_preprocessing
@@ -95,6 +96,7 @@ def test_a_population_of_volumes(table, tmp_path, caplog):
     with build(table, tmp_path, {"reflect": "R"}, digest="d") as population:
         assert population.shape == (24, 32, 40)
         assert (population.spacing, population.digest) == (2.0, "d")
+        assert population.oriented
         assert population.segmented.tolist() == [True] * 9 + [False]
         assert "1 subjects without a segmentation are aligned by intensity: s9" in caplog.text
         assert population.original_shapes[3].tolist() == [24, 53, 44]
@@ -126,6 +128,25 @@ def test_a_population_of_volumes(table, tmp_path, caplog):
         content = population.preprocessing
     settings = Preprocessing.from_dict(content)
     assert (settings.align, settings.reflect, settings.size) == ("segmentation", "R", (24, 32, 40))
+
+
+def test_orientation_is_unknown_where_one_scan_does_not_tell(table, tmp_path):
+    with h5py.File(table.parent / "4.h5", "w") as file:
+        for name, array in zip(("image", "label"), object_of(4), strict=True):
+            file[name] = array
+    lines = table.read_text().replace("4.nii,4_labels.nii.gz", "4.h5:/image,4.h5:/label")
+    lines = [f"{line},{'1.5 1.2 2.4' * ('4.h5' in line)}" for line in lines.splitlines()[1:]]
+    table.write_text("\n".join(["subject,image,segmentation,side,kind,spacing", *lines]) + "\n")
+    with build(table, tmp_path) as population:
+        assert not population.oriented
+        # mm along the file's own axes, from the centre of its first voxel
+        _, labels = object_of(4)
+        place = centroid((labels > 0).T, np.diag([1.5, 1.2, 2.4, 1.0]))
+        middle = (np.array(population.shape[::-1]) - 1) / 2
+        ends = apply_affine(population.affines[4], [middle, middle + [1, 0, 0], middle + [0, 0, 1]])
+        np.testing.assert_allclose(ends[1:] - ends[0], [[2, 0, 0], [0, 0, 2]], atol=1e-9)
+        apart = ends[0] - place - population.preprocessing["centre"]
+        np.testing.assert_allclose(apart, 0, atol=1e-6)
 
 
 def test_a_new_scan_is_prepared_as_the_population(table, tmp_path):
@@ -481,3 +502,12 @@ def test_real_scans(tmp_path, name):
             assert images[n, 0][masks[n] == 1].std() > 0.01
         assert not masks[:, 0].any()
         assert not masks[..., -1].any()
+
+
+def test_distance_is_zero_between_the_voxels_of_both_sides():
+    mask = np.zeros((9, 10, 14), dtype=np.uint8)
+    mask[2:7, 3:7, 4:11] = 1
+    distance = distance_transform(mask, 1.5)
+    # along x through the middle: half a voxel either side of the border at 3.5 and 10.5
+    along = 1.5 * (np.abs(np.arange(14) - 7.0) - 3.5)
+    np.testing.assert_allclose(distance[4, 5, [2, 3, 4, 10, 11, 12]], along[[2, 3, 4, 10, 11, 12]])

@@ -102,6 +102,18 @@ def test_letters_say_where_the_axes_run_in_the_body(affine, letters, mirrored):
     assert slices.is_mirrored(affine) == mirrored
 
 
+def test_axes_of_unknown_orientation_have_no_direction_in_the_body():
+    assert [plane.title() for plane in slices.PLANES] == ["axial", "coronal", "sagittal"]
+    assert [plane.title(False) for plane in slices.PLANES] == ["x-y", "x-z", "y-z"]
+    assert slices.convention(False) == "x-y, x-z, y-z slices, orientation unknown"
+    axes = bare_axes()
+    slices.show_slice(axes, np.zeros(SHAPE), SAGITTAL, (20, 10, 5), (0.0, 1.0))
+    slices.write_letters(axes, SAGITTAL, None)
+    assert {text.get_text(): text.get_position() for text in axes.texts} == {
+        "y": (0.02, 0.5), "z": (0.5, 0.98),
+    }  # fmt: skip
+
+
 def test_letters_stand_at_the_edge_to_which_the_axis_runs():
     axes = bare_axes()
     slices.show_slice(axes, np.zeros(SHAPE), AXIAL, (20, 10, 5), (0.0, 1.0))

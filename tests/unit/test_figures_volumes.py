@@ -141,6 +141,27 @@ def test_landmarks_without_segmentations_have_no_surface(volumes, saved):
     assert_slices(shown["s2"], images[2], (8, 10, 6))
 
 
+def test_volumes_of_unknown_orientation_have_no_letters_of_the_body(volumes, saved):
+    folder = volumes[0]
+    with h5py.File(folder / "population.h5", "a") as file:
+        file.attrs["oriented"] = False
+    population, subjects = folder / "population.h5", folder / "subjects.csv"
+    montages.plot_population(population, subjects, [folder / "out.png"], "mine", "kind")
+    experiment.plot_landmarks(
+        population, subjects, folder / "landmarks.csv", [folder / "out.png"], "mine"
+    )
+    montages.inspect_population(population, folder / "out.png", count=2)
+    flat = (["x", "y"], ["x", "z"], ["y", "z"])
+    for figure in saved:
+        assert "x-y, x-z, y-z slices, orientation unknown" in figure.get_supxlabel()
+        for title, axes in titles(figure).items():
+            assert title.endswith("mirrored") == ("s3" in title)
+            words = [[text.get_text() for text in ax.texts] for ax in axes]
+            letters = [[word for word in each if word.isalpha()] for each in words]
+            assert tuple(letters[:3]) == flat
+            assert set().union(*letters[3:]) <= set("xyz")  # the surface's little axes
+
+
 @pytest.fixture
 def pairs(volumes):
     """examples.h5 of two pairs; the registered segmentation of the first is the target's."""
@@ -150,6 +171,7 @@ def pairs(volumes):
         "source": images[:2], "target": images[2:4], "registered": images[4:],
         "source_points": points[:2], "target_points": points[2:4],
         "numbers": np.array([1, 2, 4, 7, 9]), "retained": np.array([1, 0, 1, 1, 0], dtype=bool),
+        "oriented": np.array([True, True]),
         "source_segmentation": boxes[:2], "target_segmentation": boxes[2:4],
         "registered_segmentation": np.stack([0.7 * boxes[2], boxes[4]]),
     }  # fmt: skip
@@ -182,6 +204,18 @@ def test_registered_volumes_are_shown_with_overlap_and_dice(pairs, saved):
         np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1e-6)
     limits = {ax.images[0].get_clim() for part in (first, second) for ax in part.axes[3:5]}
     assert len(limits) == 1
+
+
+def test_registered_volumes_of_unknown_orientation_name_slices_by_their_axes(pairs, saved):
+    folder = pairs[0]
+    with h5py.File(folder / "examples.h5", "a") as file:
+        file["oriented"][:] = False
+    registration.plot_registration(folder / "examples.h5", [folder / "out.png"], "mine")
+    grid = np.reshape(saved[0].subfigs[0].axes, (3, 7))
+    assert [ax.get_ylabel() for ax in grid[:, 0]] == ["x-y", "x-z", "y-z"]
+    letters = [[text.get_text() for text in ax.texts] for ax in grid[:, 2]]
+    assert letters == [["x", "y"], ["x", "z"], ["y", "z"]]
+    assert saved[0].get_supxlabel() == "x-y, x-z, y-z slices, orientation unknown · mine"
 
 
 def test_overlap_before_is_of_the_source_and_after_of_the_registered(pairs, saved, monkeypatch):

@@ -255,9 +255,10 @@ def test_pair_statistic_counts_pairs_by_their_subjects():
 
 @pytest.fixture
 def evaluate(population, tmp_path):
-    def run(splits, points, kept=(1, 3, 4, 6), **datasets):
+    def run(splits, points, kept=(1, 3, 4, 6), oriented=True, **datasets):
         path, subjects = population(splits, SHAPE)
         with h5py.File(path, "a") as file:
+            file.attrs["oriented"] = oriented
             for name, values in datasets.items():
                 file[name] = values
         ids = [f"s{k:02d}" for k in range(len(splits))]
@@ -314,6 +315,12 @@ class TestEvaluate:
         row = numbers.loc["registration_loss_ratio"]
         assert row["n"] == 12
         assert row["ci_low"] < row["value"] < row["ci_high"]
+
+    @pytest.mark.parametrize("oriented", [True, False])
+    def test_examples_say_whether_directions_are_known(self, evaluate, oriented):
+        *_, examples = evaluate(SPLITS, landmarks_of(7), oriented=oriented)
+        with h5py.File(examples) as file:
+            assert file["oriented"][:].tolist() == [oriented] * len(file["source"])
 
     def test_equal_landmarks_register_nothing(self, evaluate):
         points = landmarks_of(1).expand(7, -1, -1)

@@ -18,7 +18,7 @@ from lmcore.population.build import map_in_order, preprocess_population
 from lmcore.population.preprocessing import Preprocessing, prepare_image
 from lmcore.population.readers import read_image
 from lmcore.population.splits import read_splits
-from lmcore.population.store import Population, write_population
+from lmcore.population.store import Population, Record, write_population
 from lmcore.population.table import read_subjects
 
 REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
@@ -81,11 +81,22 @@ def test_segmentations_mask_and_medoid(tmp_path):
         assert file["segmentation"].chunks == file["distance_transform"].chunks == (1, *shape)
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_a_population_is_oriented_where_every_subject_is(tmp_path, last):
+    path, shape = tmp_path / "population.h5", (4, 5, 7)
+    content = [Record(*record, oriented=True) for record in records(3, shape)]
+    content[1] = content[1]._replace(oriented=last)
+    write_population(path, ["a", "b", "c"], shape, 1, {}, content)
+    with Population(path) as population:
+        assert population.oriented is last
+
+
 def test_without_segmentations(tmp_path):
     path = tmp_path / "population.h5"
     write_population(path, ["a", "b"], (6, 9), 1, {}, records(2, (6, 9)))
     with Population(path) as population:
         assert (population.spacing, population.mask, population.medoid) == (1.0, None, None)
+        assert population.oriented
         assert population.segmented.tolist() == [False, False]
         assert not population.segmentations([1]).any()
         assert population.distance_transforms([1, 0]).shape == (2, 6, 9)

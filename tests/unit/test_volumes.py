@@ -202,6 +202,7 @@ def test_hdf5_has_axes_x_y_z_and_its_spacing_from_the_table(tmp_path):
     volume = read_volume(name, (0.5, 0.7, 2.0))
     assert volume.array[3, 2, 1] == content()[1, 2, 3]
     np.testing.assert_array_equal(volume.affine, np.diag([0.5, 0.7, 2.0, 1.0]))
+    assert not volume.oriented
     np.testing.assert_array_equal(read_volume(name, 0.625).spacing, [0.625] * 3)
     assert "column spacing" in message(name)
     assert "no dataset '/image'; its datasets are: /group/image, /word" in message(f"{path}:/image")
@@ -300,6 +301,7 @@ def test_headers_without_a_spacing_take_the_tables(tmp_path):
         volume = read_volume(tmp_path / name, (1, 2, 3))
         np.testing.assert_array_equal(volume.affine, np.diag([1, 2, 3, 1]))
         assert volume.array[3, 1, 0] == 20
+        assert not volume.oriented
 
 
 @pytest.mark.parametrize("pixdim", [(0, 1, 1), (1, -1, 1), (1, 1, np.nan)])

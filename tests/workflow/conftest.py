@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +50,7 @@ class Project:
 def project(tmp_path):
     """A fresh copy without results."""
     write_images(tmp_path / "my_images")
+    write_scans(tmp_path / "my_scans")
     return Project(tmp_path)
 
 
@@ -84,6 +86,31 @@ def write_images(folder: Path, count: int = 12) -> None:
         name = f"s{number:02d}.{suffix}"
         image.convert(mode).save(folder / name)
         rows.append({"subject": f"s{number:02d}", "image": name, "kind": kind})
+    write_table(folder / "subjects.csv", rows)
+
+
+def write_scans(folder: Path, count: int = 12) -> None:
+    """A user's folder: oblique scans of ellipsoids with segmentations, one without."""
+    for name in ("scans", "labels"):
+        (folder / name).mkdir(parents=True)
+    random = np.random.default_rng(7)
+    rows = []
+    for number in range(count):
+        shape = np.array([22, 26, 18 + number % 3])
+        index = np.indices(shape) - (shape[:, None, None, None] - 1) / 2
+        radii = np.array([5, 8, 4]) * random.uniform(0.8, 1.2, 3)
+        inside = np.square(index / radii[:, None, None, None]).sum(axis=0) < 1
+        affine = np.diag([-1.5 if number % 2 else 1.5, 1.2, 2.0, 1])
+        affine[1, 2], affine[:3, 3] = 0.2, random.uniform(-40, 40, 3)
+        scan = np.int16(20 + 200 * inside + random.integers(0, 20, shape))
+        paths = {"image": f"scans/s{number:02d}.nii.gz", "segmentation": ""}
+        nibabel.Nifti1Image(scan, affine).to_filename(folder / paths["image"])
+        if number:
+            paths["segmentation"] = f"labels/s{number:02d}.nii.gz"
+            nibabel.Nifti1Image(np.uint8(inside), affine).to_filename(
+                folder / paths["segmentation"]
+            )
+        rows.append({"subject": f"s{number:02d}", **paths})
     write_table(folder / "subjects.csv", rows)
 
 

@@ -38,7 +38,7 @@ def test_rules_and_scripts_are_named_alike():
         for line in path.read_text().splitlines()
         if line.startswith("rule ")
     }
-    scripts = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")}
+    scripts = {path.stem for path in (ROOT / "workflow_scripts").glob("*.*")}
     assert scripts == rules - {"figures", "studies"}
 
 

@@ -11,7 +11,7 @@ from lmcore.population.formats.stored import Stored, check_not_structured, check
 
 
 def read_hdf5(path: Path, dataset: str) -> Stored:
-    """Read one dataset; nothing in HDF5 says where its voxels lie.
+    """Read one dataset; nothing in HDF5 says where its voxels lie, or how in the body.
 
     The dataset's axes are x, y, z in this order, as in NIfTI and in the arrays that nibabel and
     pynrrd give, from which such files are made (the left atria of the 2018 challenge among them).
