@@ -22,6 +22,7 @@ rule all:
 
 
 include: "rules/population.smk"
+include: "rules/particles.smk"
 include: "rules/training.smk"
 include: "rules/landmarks.smk"
 include: "rules/analysis.smk"

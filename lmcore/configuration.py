@@ -12,6 +12,8 @@ from lmcore.errors import InputError
 RESERVED = {"all", "figures", "studies", "logs", "benchmarks"}
 # Simulated populations of volumes; every other one is of 2D images.
 SIMULATED_VOLUMES = ("cranium", "femur", "atrium")
+# Analyses that need to know the class.
+OF_CLASSES = ("clustering", "classification")
 _EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
 
 
@@ -181,11 +183,13 @@ def check_run(name: str, run: Mapping) -> None:
             f"{where}.population.train_on is control: population.class and population.control "
             "have to say who that is"
         )
-    analyses = [key for key, value in run["analyses"].items() if value is not None]
+    analyses = [key for key in OF_CLASSES if run["analyses"][key] is not None]
     if analyses and not population["class"]:
         raise InputError(
             f"{where}.analyses.{analyses[0]} needs population.class, the column with the class"
         )
+    if model["initial_landmarks"] == "particles" and not run["particles"]:
+        raise InputError(f"{where}.model.initial_landmarks is particles: ask for them by particles")
     training = run["training"]
     if training["validate_every"] > training["pairs"]:
         raise InputError(

@@ -99,6 +99,44 @@ rule classify_subjects:
         "../workflow_scripts/classify_subjects.py"
 
 
+rule evaluate_shape_model:
+    """Compactness, generalization, specificity and modes, of landmarks and particles alike."""
+    input:
+        unpack(particles_of),
+        population=population_of,
+        subjects=subjects_of,
+        landmarks="<results>/{run}/landmarks/retained.csv",
+    output:
+        table=report(
+            ensure("<results>/{run}/analysis/shape_model.csv", non_empty=True),
+            caption="../report/shape_model.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+        numbers=ensure(
+            "<results>/{run}/analysis/shape_model.numbers.csv", non_empty=True
+        ),
+        modes=ensure("<results>/{run}/analysis/shape_model.h5", non_empty=True),
+        meshes=directory("<results>/{run}/analysis/shape_model_modes"),
+    log:
+        "<logs>/{run}/evaluate_shape_model.log",
+    benchmark:
+        "<benchmarks>/{run}/evaluate_shape_model.jsonl"
+    conda:
+        "../envs/surfaces.yaml"
+    resources:
+        mem="8GB",
+        runtime="1h",
+    params:
+        kernel=setting("model/kernel"),
+        seed=seed_of("shape_model"),
+        code=code("evaluate_shape_model"),
+    message:
+        "Evaluating the shape models of {wildcards.run}"
+    script:
+        "../workflow_scripts/evaluate_shape_model.py"
+
+
 rule tabulate_numbers:
     """All numbers of a run beside the paper's; times apart from what never changes."""
     input:

@@ -16,6 +16,7 @@ from lmcore.configuration import (
 )
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
+from lmcore.particles.executable import find_shapeworks
 from lmcore.population.checks import check_settings, check_training
 from lmcore.population.table import check_classes, read_subjects
 from lmcore.seeds import derive_seed
@@ -52,8 +53,9 @@ def check_inputs(name, run, subjects):
     """Refuse a run whose files are not there or whose classes are too small."""
     for key in ("pretrained", "initial_landmarks"):
         path = run["model"][key]
-        if path and not Path(path).is_file():
+        if path and path != "particles" and not Path(path).is_file():
             raise InputError(f"model.{key} of {name}, {path}, does not exist")
+    check_shapeworks(run)
     if subjects is None:
         return
     population = run["population"]
@@ -71,6 +73,14 @@ def check_inputs(name, run, subjects):
     classification = run["analyses"]["classification"]
     if classification:
         check_classes(subjects, population["class"], classification["folds"])
+
+
+def check_shapeworks(run):
+    """Refuse a run that asks for ShapeWorks where there is none; called from check_inputs."""
+    particles = run["particles"]
+    if particles and particles["engine"] == "shapeworks":
+        if not particles["container"] and not particles["module"]:
+            find_shapeworks(particles["path"])
 
 
 try:
@@ -196,6 +206,14 @@ def truth_of(wildcards):
     return []
 
 
+def initial_of(wildcards):
+    """The landmark table that training starts from, or nothing."""
+    path = RUNS[wildcards.run]["model"]["initial_landmarks"]
+    if path == "particles":
+        return f"<results>/{experiment_of(wildcards.run)}/particles/mean.csv"
+    return path or []
+
+
 def optional(path):
     """A function of the wildcards: the file that a setting names, or nothing."""
     look_up = setting(path)
@@ -242,6 +260,56 @@ def trial_settings(wildcards):
     }
 
 
+def has_particles(run):
+    return bool(RUNS[experiment_of(run)]["particles"])
+
+
+def uses_shapeworks(experiment):
+    particles = RUNS[experiment]["particles"]
+    return bool(particles) and particles["engine"] == "shapeworks"
+
+
+def shapeworks_modules():
+    """Environment modules of all experiments that run ShapeWorks by one."""
+    return sorted(
+        {
+            RUNS[name]["particles"]["module"]
+            for name in config["run"]
+            if uses_shapeworks(name) and RUNS[name]["particles"]["module"]
+        }
+    )
+
+
+def shapeworks_command_of(wildcards):
+    """The executable; inside an image or with a module it is on PATH."""
+    particles = RUNS[wildcards.experiment]["particles"]
+    if particles["container"] or particles["module"]:
+        return "shapeworks"
+    return find_shapeworks(particles["path"])
+
+
+def trained_shapes_of(wildcards):
+    """The training's particles, which the other shapes' project holds fixed."""
+    if wildcards.stage == "training":
+        return []
+    return f"<results>/{wildcards.experiment}/particles/shapeworks/training"
+
+
+def optimized_shapes_of(wildcards):
+    if not uses_shapeworks(wildcards.experiment):
+        return {}
+    folder = f"<results>/{wildcards.experiment}/particles/shapeworks"
+    return {stage: f"{folder}/{stage}" for stage in ("training", "held_out")}
+
+
+def particles_of(wildcards):
+    """particles.csv and engine.json of a run's experiment, where it has any."""
+    if not has_particles(wildcards.run):
+        return {}
+    folder = f"<results>/{experiment_of(wildcards.run)}/particles"
+    return {"particles": f"{folder}/particles.csv", "engine": f"{folder}/engine.json"}
+
+
 def analyses_of(run):
     """The analyses a run asks for, and those every run has."""
     asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
@@ -266,7 +334,9 @@ FIGURES = ["training", "landmarks", "registration", "importance"]
 
 def figures_of(run):
     names = FIGURES + [
-        key for key in analyses_of(run) if key in ("clustering", "classification")
+        key
+        for key in analyses_of(run)
+        if key in ("clustering", "classification", "shape_model")
     ]
     if has_grid(run):
         names.append("regularization")
@@ -304,3 +374,4 @@ wildcard_constraints:
     run="|".join(sorted(RUNS, key=len, reverse=True)),
     weight=r"\d+",
     fold=r"\d+",
+    stage="training|held_out",

@@ -208,6 +208,32 @@ rule plot_classification:
         "../workflow_scripts/plot_classification.py"
 
 
+rule plot_shape_model:
+    """Quality of the shape models against the number of modes, and their first modes."""
+    input:
+        table="<results>/{run}/analysis/shape_model.csv",
+        modes="<results>/{run}/analysis/shape_model.h5",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/shape_model.png", non_empty=True),
+            caption="../report/shape_model.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/shape_model.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_shape_model.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_shape_model"),
+    message:
+        "Plotting the shape models of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_shape_model.py"
+
+
 rule plot_figure_2:
     """Fig. 2: what regularization and redundancy removal do."""
     input:

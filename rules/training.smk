@@ -6,7 +6,7 @@ rule cross_validate_regularization:
     input:
         population=population_of,
         subjects=subjects_of,
-        initial=optional("model/initial_landmarks"),
+        initial=initial_of,
     output:
         score=ensure(
             "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv",
@@ -61,7 +61,7 @@ rule train_encoder:
         population=population_of,
         subjects=subjects_of,
         regularization=regularization_of,
-        initial=optional("model/initial_landmarks"),
+        initial=initial_of,
         pretrained=optional("model/pretrained"),
     output:
         encoder=ensure("<results>/{run}/model/encoder.pt", non_empty=True),

@@ -22,6 +22,7 @@ from lmcore.discovery.trainer import Training
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
 from lmcore.points.landmarks import read_landmarks
+from lmcore.points.thinning import farthest_points
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.timings import write_timings
@@ -228,12 +229,20 @@ def digest_of(paths: Sequence[StrPath | None]) -> str:
 def mean_landmarks(path: StrPath | None, count: int, dimension: int) -> torch.Tensor | None:
     """(count, dimension) mean of a landmark table in [-1, 1], where an encoder may start.
 
+    Of more points, such as the particles of a shape model, as many as there are landmarks are
+    taken, spread as far as can be.
+
     Raises:
-        InputError: if the table's landmarks are of another number or dimension.
+        InputError: if the table has fewer landmarks, or another dimension.
     """
     if not path:
         return None
-    mean = np.mean(read_landmarks(path).normalised, axis=0)
+    table = read_landmarks(path)
+    mean = np.mean(table.normalised, axis=0)
+    if len(mean) > count and mean.shape[1] == dimension:
+        # as far apart as can be in space: of one subject, the mean, in mm
+        places = table.physical[0] if len(table.subjects) == 1 else mean
+        mean = mean[farthest_points(places, count)]
     if mean.shape != (count, dimension):
         raise InputError(
             f"model.initial_landmarks {path} has {mean.shape[0]} landmarks in {mean.shape[1]}D, "
