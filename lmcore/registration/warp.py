@@ -113,9 +113,14 @@ def folded_share(points: torch.Tensor) -> torch.Tensor:
     inner = [slice(None, -1)] * dimension
     columns = []
     for axis in reversed(spatial):  # x first, so that the identity has a positive determinant
-        difference = points.diff(dim=axis)
         index = [slice(None)] * (points.dim() - 1 - dimension) + list(inner)
         index[axis] = slice(None)
-        columns.append(difference[tuple(index)])
-    determinant = torch.linalg.det(torch.stack(columns, dim=-1))
+        columns.append(points.diff(dim=axis)[tuple(index)].unbind(-1))
+    # by components: `linalg.det` of so many small matrices is several times slower
+    if dimension == 2:
+        (a, b), (c, d) = columns
+        determinant = a * d - b * c
+    else:
+        (a, b, c), (d, e, f), (g, h, i) = columns
+        determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     return (determinant <= 0).float().mean(dim=tuple(spatial))
