@@ -35,12 +35,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import baselines, common, prediction, scores, tables
-from lmcore.configuration import check_configuration, fill_defaults, merge
+from benchmarks.choices import PARTS, configured, training_settings
 from lmcore.discovery.encoder import Encoder
 from lmcore.discovery.inference import find_landmarks
 from lmcore.discovery.pairs import Images, fixed_subset
@@ -52,7 +51,6 @@ from lmcore.points.geometry import normalised_to_index
 from lmcore.population.store import Population
 from lmcore.seeds import derive_seed
 
-SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 KEYS = (
     *("registration_loss_ratio", "dice_before", "dice_after", "hd95_before", "hd95_after"),
     *("folded_share", "balanced_accuracy", "pixel_pca_balanced_accuracy"),
@@ -60,15 +58,6 @@ KEYS = (
     *("mean_landmarks_percent", "pixel_pca_percent", "supervised_percent"),
     *("equivariance_median_percent", "equivariance_p95_percent", "dead_share", "seconds"),
 )
-# The paper's recipe weighs kappa itself; config.yaml's toy experiment has this weight, and the
-# grid of its diatoms has it in the middle. The robust recipe has the schema's default.
-PAPER_REGULARIZATION = 1e-6
-# Learned landmarks in 2D for classes, as the diatoms have, in 2D otherwise, and in 3D.
-LANDMARKS_OF_CLASSES, LANDMARKS_2D, LANDMARKS_3D = 16, 20, 32
-# Pixels of all pairs to see, so that a training takes some ten minutes on two cores at most.
-TRAINING_PIXELS = {2: 4e9, 3: 2.5e9}
-# Pixels of the pairs of a step, for the memory.
-STEP_PIXELS = 3.2e6
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -94,6 +83,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--class", dest="class_column", metavar="COLUMN", help="that holds the class")
     add("--landmarks", type=Path, metavar="FILE.csv", help="hand-placed: name, x1, y1, x2, y2, ...")
     add("--recipe", choices=("paper", "robust"), default="robust")
+    add("--without", choices=sorted(PARTS), help="a part of the robust recipe, for an ablation")
     add("--seed", type=int, default=1, help="of the split and the training")
     add("--landmarks-count", type=int, help="16 with classes, otherwise 20 in 2D and 32 in 3D")
     add("--size", type=int, nargs="+", help="[depth] height width; chosen by the images")
@@ -135,7 +125,7 @@ def measure_population(options, population: Population, subjects, split: tables.
         large, left_out = tables.large_classes(classes, options.class_column)
         if left_out:
             common.say(f"too few unseen subjects, left out: {', '.join(left_out)}")
-    settings = training_settings(run)
+    settings = training_settings(run, options.without)
     common.say(f"{population.shape}, {len(split.seen)} subjects seen, {len(unseen)} unseen")
     begin = time.monotonic()
     encoder = train_encoder_on(population, split, settings, seed)
@@ -229,61 +219,6 @@ def train_encoder_on(
         derive_seed(seed, "training"),
     )
     return training.run().encoder.cpu()
-
-
-def configured(options: argparse.Namespace, shape: tuple[int, ...] = (0, 0)) -> dict:
-    """The run's configuration: defaults of the schema for one's own images, then the command line.
-
-    Arguments:
-        shape: of the prepared images, which decides the length of the training.
-    Raises:
-        InputError: if --set names no key of the configuration, or gives a wrong value.
-    """
-    pixels, training = max(math.prod(shape), 1), {}
-    if options.recipe == "paper":
-        training["regularization"] = PAPER_REGULARIZATION
-    if len(shape) == 3:
-        landmarks = LANDMARKS_3D
-        fitting = [n for n in range(3, 13) if n * (n - 1) * pixels <= STEP_PIXELS]
-        training |= {"grid_stride": 2, "batch": max(fitting, default=3)}
-    else:
-        landmarks = LANDMARKS_2D
-    if options.class_column:
-        landmarks = LANDMARKS_OF_CLASSES
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    default = schema["$defs"]["training"]["properties"]["pairs"]["default"]
-    training["pairs"] = options.pairs or int(min(default, TRAINING_PIXELS[len(shape)] / pixels))
-    training |= {"recipe": options.recipe, "gpus": int(options.device == "cuda")}
-    training["validate_every"] = max(1, training["pairs"] // 30)
-    run = {
-        "population": {"table": str(options.table)},
-        "preprocess": {"size": options.size} if options.size else {},
-        "model": {"landmarks": options.landmarks_count or landmarks},
-        "training": training,
-    }
-    for text in options.set:
-        key, _, value = text.partition("=")
-        try:
-            nested = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"--set {text}: what follows the = is not YAML") from None
-        for name in reversed(key.split(".")):
-            nested = {name: nested}
-        run = merge(run, nested)
-    check_configuration({"run": ["accuracy"], "experiments": {"accuracy": run}}, schema)
-    return fill_defaults(run, {"$ref": "#/$defs/experiment"}, schema)
-
-
-def training_settings(run: dict) -> TrainingSettings:
-    """The training of a run.
-
-    Raises:
-        InputError: if its weight is a grid, which is not cross-validated here.
-    """
-    weight = run["training"]["regularization"]
-    if isinstance(weight, dict):
-        raise InputError("training.regularization has to be one number here, not a grid")
-    return TrainingSettings.of(run["model"], run["training"], weight)
 
 
 def finite(value):

@@ -157,7 +157,7 @@ class DiatomOptions:
     shift_y: Range = (-0.04, 0.04)  # share of the image's height
     fill: Range = (0.68, 0.88)  # share of the image's width that the valve takes: its scale
 
-    contrast: Range = (0.45, 0.9)
+    contrast: Range = (0.35, 0.8)
     rim: Range = (-0.15, 1.0)
     halo: Range = (0.05, 0.5)
     shading: Range = (0.0, 0.7)
@@ -165,8 +165,8 @@ class DiatomOptions:
     face: Range = (0.0, 0.4)
     defocus: Range = (1.0, 2.6)
     blur: Range = (0.4, 1.3)
-    gradient: Range = (0.0, 0.1)
-    blotches: Range = (0.0, 0.03)
+    gradient: Range = (0.0, 0.2)
+    blotches: Range = (0.0, 0.05)
     debris: Range = (0.0, 16.0)
     noise: Range = (0.006, 0.03)
 

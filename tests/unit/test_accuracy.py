@@ -1,6 +1,7 @@
 """The accuracy benchmark end to end on images whose landmarks are known, and its inputs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import accuracy, baselines, prediction, scores, tables
+from benchmarks import accuracy, baselines, choices, prediction, scores, tables
+from lmcore.discovery import recipes
 from lmcore.errors import InputError
 from lmcore.population.table import Subject, read_subjects
 
@@ -210,17 +212,17 @@ def test_hand_placed_landmarks_that_are_none(tmp_path, text, message):
 def test_volumes_have_shorter_trainings_and_no_hand_placed_landmarks(blobs):
     command = ["--table", str(blobs / "subjects.csv")]
     options = accuracy.parse(command)
-    small = accuracy.training_settings(accuracy.configured(options, (96, 128)))
+    small = choices.training_settings(choices.configured(options, (96, 128)))
     assert (small.pairs, small.batch, small.grid_stride, small.landmarks) == (300_000, 12, 4, 20)
-    volume = accuracy.training_settings(accuracy.configured(options, (64, 64, 64)))
+    volume = choices.training_settings(choices.configured(options, (64, 64, 64)))
     assert (volume.pairs, volume.batch, volume.grid_stride, volume.landmarks) == (9536, 4, 2, 32)
     classes = accuracy.parse([*command, "--class", "kind"])
-    assert accuracy.configured(classes, (64, 64, 64))["model"]["landmarks"] == 16
+    assert choices.configured(classes, (64, 64, 64))["model"]["landmarks"] == 16
 
 
 def test_points_go_to_the_originals_pixels_and_back(blobs, tmp_path, quick):
     options = accuracy.parse(["--table", str(blobs / "subjects.csv"), "--size", "48", "64"])
-    run = accuracy.configured(options)
+    run = choices.configured(options)
     path, subjects, split = tables.prepare(options.table, None, None, run, 1, tmp_path, 1)
     assert len(subjects) == len(read_subjects(options.table)) == 30
     assert sorted(split.seen + split.unseen) == list(range(30))
@@ -232,3 +234,13 @@ def test_points_go_to_the_originals_pixels_and_back(blobs, tmp_path, quick):
         np.testing.assert_allclose(found[0, :, 0], [(step - 1) / 2, WIDTH - 1 - (step - 1) / 2])
         np.testing.assert_allclose(found[0, :, 1], (HEIGHT - 1) / 2, atol=step / 2)
         np.testing.assert_allclose(tables.to_normalised(found, population, [3]), points, atol=1e-12)
+
+
+def test_a_part_can_be_left_out_of_the_robust_recipe():
+    options = accuracy.parse(["--table", "subjects.csv", "--without", "equivariance"])
+    settings = choices.training_settings(choices.configured(options, (96, 128)), options.without)
+    recipe, robust = recipes.RECIPES[settings.recipe], recipes.RECIPES["robust"]
+    assert (recipe.equivariance, robust.equivariance > 0) == (0.0, True)
+    assert replace(recipe, equivariance=robust.equivariance) == robust
+    for part, change in choices.PARTS.items():
+        assert replace(robust, **change) != robust, part

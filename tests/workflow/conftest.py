@@ -59,6 +59,7 @@ def finished(tmp_path_factory):
     """A copy in which the small configuration ran to its report."""
     folder = tmp_path_factory.mktemp("finished")
     write_images(folder / "my_images")
+    write_scans(folder / "my_scans")
     project = Project(folder)
     result = project.run("--report", "results/report.html", "--report-after-run")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.workflow
 def test_the_default_configuration_plans_every_experiment(project):
     result = project.run("-n", config=None)
     assert result.returncode == 0, result.stderr
-    for name in ("toy", "diatoms", "diatoms/variants/unregularized", "figures/figure_3.png"):
+    for name in (
+        *("toy", "diatoms", "diatoms/variants/unregularized", "figures/figure_3.png"),
+        *("metopic", "camfai", "cardiac"),
+    ):
         assert f"results/{name}" in result.stdout + result.stderr
 
 
@@ -45,7 +48,7 @@ def test_rules_and_scripts_are_named_alike():
 def start(project):
     """`make results` with the small configuration of the toy alone, in its own process group."""
     (project.folder / "toy.yaml").write_text(
-        (project.folder / "small.yaml").read_text().replace("[toy, diatoms, mine]", "[toy]")
+        (project.folder / "small.yaml").read_text().replace("[toy, diatoms, mine, camfai, scans]", "[toy]")
         .replace("pairs: 1200, validate_every: 400", "pairs: 6000, validate_every: 100")
     )  # fmt: skip
     return subprocess.Popen(

@@ -1,0 +1,191 @@
+"""Chosen pairs registered for the paper's figures, such as one case to a case and to a control.
+
+Beside `registration_quality`, another analysis that needs torch.
+"""
+
+import os
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+
+from lmcore.analysis.numbers import number_row, write_numbers
+from lmcore.analysis.overlap import dice, hd95
+from lmcore.analysis.registration_pairs import Sample
+from lmcore.discovery.objective import Registrar
+from lmcore.errors import InputError
+from lmcore.files import whole_file
+from lmcore.points.landmarks import Landmarks, check_order, read_landmarks
+from lmcore.population.store import Population
+
+Path = str | os.PathLike
+Pair = tuple[str, str]
+
+
+def register_groups(
+    population_path: Path,
+    severity_path: Path,
+    all_path: Path,
+    retained_path: Path,
+    control: str,
+    kernel: str,
+    examples: Path,
+    numbers: Path,
+) -> None:
+    """Register one case to another case and to a control (Fig. 4).
+
+    Numbers written: dice_case_to_case and dice_case_to_control, hd95_case_to_case and
+    hd95_case_to_control, each _before and _after; of these two pairs, with segmentations.
+
+    Arguments:
+        population_path: population.h5; of volumes or images, segmentations optional.
+        severity_path: analysis/severity.csv, from which `typical_pairs` chooses.
+        all_path, retained_path: landmark tables; all landmarks register.
+        control: the class of the controls; kernel: of the spline.
+        examples: HDF5 as of `write_pair_examples`; numbers: KEY.numbers.csv.
+    """
+    table = pd.read_csv(severity_path, dtype={"subject": str, "split": str, "group": str})
+    with Population(population_path) as population:
+        segmented = dict(zip(population.subjects, population.segmented, strict=True))
+    if any(segmented.values()):
+        table = table[table["subject"].map(segmented)]
+    pairs = typical_pairs(table, control)
+    measured = write_pair_examples(
+        population_path, all_path, retained_path, kernel, pairs, examples
+    )
+    group = table.set_index("subject")["group"]
+    unit = "mm" if measured["dimension"] == 3 else "pixel"
+    targets = ["control" if group[target] == control else "case" for _, target in pairs]
+    rows = [
+        number_row(f"{name}_case_to_{target}_{when}", value, unit_of, 1)
+        for name, unit_of in (("dice", ""), ("hd95", unit))
+        for when in ("before", "after")
+        for target, value in zip(targets, measured.get(f"{name}_{when}", []), strict=False)
+    ]
+    write_numbers(numbers, rows)
+
+
+def typical_pairs(table: pd.DataFrame, control: str) -> list[Pair]:
+    """Pairs (source, target) of one source: a case, to another case and to a control.
+
+    The source has the median Z of the cases, the first target the one closest to it by Z, the
+    control the median Z of the unseen controls; so none is chosen for how well it registers.
+
+    Arguments:
+        table: subject, split, group and z.
+    Raises:
+        InputError: with fewer than two cases or without a control.
+    """
+    cases = table[table["group"] != control].sort_values(["z", "subject"])
+    controls = table[table["group"] == control].sort_values(["z", "subject"])
+    unseen = controls[controls["split"].isin(["test", "held_out"])]
+    controls = unseen if len(unseen) else controls
+    if len(cases) < 2 or controls.empty:
+        raise InputError(
+            f"{len(cases)} cases and {len(controls)} controls, with a segmentation if any has one: "
+            "a case is registered to a case and to a control, so give two and one"
+        )
+    middle = len(cases) // 2
+    source, other = cases["subject"].iloc[[middle, middle - 1]]
+    return [(source, other), (source, controls["subject"].iloc[len(controls) // 2])]
+
+
+@torch.no_grad()
+def write_pair_examples(
+    population_path: Path,
+    all_path: Path,
+    retained_path: Path,
+    kernel: str,
+    pairs: Sequence[Pair],
+    output: Path,
+) -> dict:
+    """Register these pairs by all landmarks on the full grid, for a figure.
+
+    Arguments:
+        pairs: (source, target) ids.
+        output: HDF5 with the datasets of analysis/examples.h5, all with one entry a pair but
+            `numbers` and `retained`; besides `affine` (2, d+1, d+1) of source and target,
+            `spacing`, and where all of the pairs' subjects have a segmentation `dice_before`,
+            `dice_after`, `hd95_before` and `hd95_after` (mm; 2D: pixels).
+    Returns:
+        Those measures, and `dimension`.
+    Raises:
+        InputError: for a subject that is unknown, or a target whose landmarks coincide.
+    """
+    every, kept = read_landmarks(all_path), read_landmarks(retained_path)
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    with Population(population_path) as population:
+        for table, path in ((every, all_path), (kept, retained_path)):
+            check_order(table, population.subjects, path)
+        unknown = sorted(set(names) - set(population.subjects))
+        if unknown:
+            raise InputError(f"{population_path}: no subject '{unknown[0]}' to register")
+        rows = [population.subjects.index(name) for name in names]
+        sample, oriented = Sample.of(population, rows), population.oriented
+        affines = population.affines[rows]
+    points = torch.from_numpy(every.normalised[rows])
+    places = [(names.index(source), names.index(target)) for source, target in pairs]
+    sources, targets = (list(side) for side in zip(*places, strict=True))
+    result = Registrar(sample.shape, kernel).register_each(
+        sample.moving[sources], points[sources], points[targets]
+    )
+    if result.fitted.failed.any():
+        raise InputError(
+            f"the landmarks of {names[targets[int(result.fitted.failed.nonzero()[0])]]} coincide, "
+            "so nothing can be registered to it: raise training.regularization"
+        )
+    registered = result.registered[:, 0].numpy()
+    content = _content(sample, points.numpy(), places, every, kept) | {
+        "registered": registered[:, 0],
+        "grid_points": result.points[:, 0].float().numpy(),
+        "oriented": np.full(len(pairs), oriented),
+        "affine": affines[np.array(places)],
+        "spacing": np.float64(sample.spacing),
+    }
+    measures = {}
+    if sample.segmentations is not None and sample.segmented.all():
+        measures = _measure(sample, places, registered[:, -1])
+        content |= measures | {"registered_segmentation": registered[:, -1]}
+    with whole_file(output) as temporary, h5py.File(temporary, "w", locking=False) as file:
+        for name, values in content.items():
+            file.create_dataset(name, data=values, track_times=False)
+        for side, chosen in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
+            file.create_dataset(
+                f"{side}_subjects", data=list(chosen), dtype=h5py.string_dtype(), track_times=False
+            )
+    return measures | {"dimension": len(sample.shape)}
+
+
+def _content(
+    sample: Sample,
+    points: np.ndarray,
+    places: Sequence[tuple[int, int]],
+    every: Landmarks,
+    kept: Landmarks,
+) -> dict[str, np.ndarray]:
+    """What is known of sources and targets, and of the landmarks."""
+    content = {
+        "numbers": np.array(every.numbers),
+        "retained": np.isin(every.numbers, kept.numbers),
+    }
+    for side, chosen in zip(("source", "target"), np.array(places).T, strict=True):
+        content[side] = sample.images[chosen, 0].numpy()
+        content[f"{side}_points"] = points[chosen]
+        if sample.segmentations is not None:
+            content[f"{side}_segmentation"] = sample.segmentations[chosen].astype(np.float32)
+    return content
+
+
+def _measure(
+    sample: Sample, places: Sequence[tuple[int, int]], warped: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Dice and HD95 of each pair's target and its source, before and after; (pairs,) each."""
+    found = {f"{name}_{when}": [] for name in ("dice", "hd95") for when in ("before", "after")}
+    for (source, target), moved in zip(places, warped, strict=True):
+        fixed = sample.segmentations[target]
+        for when, shape in (("before", sample.segmentations[source]), ("after", moved >= 0.5)):
+            found[f"dice_{when}"].append(dice(fixed, shape))
+            found[f"hd95_{when}"].append(hd95(fixed, shape, sample.spacing))
+    return {name: np.array(values) for name, values in found.items()}
