@@ -14,6 +14,7 @@ RESERVED = {"all", "figures", "studies", "logs", "benchmarks"}
 SIMULATED_VOLUMES = ("cranium", "femur", "atrium")
 # Analyses that need to know the class.
 OF_CLASSES = ("clustering", "classification")
+OF_CONTROLS = ("severity", "mean_shapes")
 _EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
 
 
@@ -172,6 +173,12 @@ def check_run(name: str, run: Mapping) -> None:
             f"{where}.population.split: {shares} adds up to {sum(shares.values()):g}, not 1"
         )
     _check_preprocess(where, run)
+    for key in OF_CONTROLS:
+        if run["analyses"][key] is not None and not (population["class"] and population["control"]):
+            raise InputError(
+                f"{where}.analyses.{key} needs population.class and population.control: say which "
+                "class is normal"
+            )
     retain = run["redundancy"]["retain"]
     if retain and retain > model["landmarks"]:
         raise InputError(

@@ -137,6 +137,116 @@ rule evaluate_shape_model:
         "../workflow_scripts/evaluate_shape_model.py"
 
 
+rule score_severity:
+    """Mahalanobis distance of every subject from the controls, and what it agrees with."""
+    input:
+        unpack(particles_of),
+        unpack(severity_truth_of),
+        population=population_of,
+        subjects=subjects_of,
+        landmarks="<results>/{run}/landmarks/retained.csv",
+        ratings=ratings_of,
+    output:
+        table=report(
+            ensure("<results>/{run}/analysis/severity.csv", non_empty=True),
+            caption="../report/severity.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+        numbers=ensure("<results>/{run}/analysis/severity.numbers.csv", non_empty=True),
+    log:
+        "<logs>/{run}/score_severity.log",
+    benchmark:
+        "<benchmarks>/{run}/score_severity.jsonl"
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem="4GB",
+        runtime="30m",
+    params:
+        population=setting("population/simulate"),
+        class_column=setting("population/class"),
+        control=setting("population/control"),
+        settings=setting("analyses/severity"),
+        seed=seed_of("severity"),
+        code=code("score_severity"),
+    message:
+        "Scoring the severity of {wildcards.run}"
+    script:
+        "../workflow_scripts/score_severity.py"
+
+
+rule register_groups:
+    """One case registered to a case and to a control, for Fig. 4."""
+    input:
+        population=population_of,
+        severity="<results>/{run}/analysis/severity.csv",
+        all="<results>/{run}/landmarks/all.csv",
+        retained="<results>/{run}/landmarks/retained.csv",
+    output:
+        examples=ensure("<results>/{run}/analysis/group_examples.h5", non_empty=True),
+        numbers=ensure(
+            "<results>/{run}/analysis/group_registration.numbers.csv", non_empty=True
+        ),
+    log:
+        "<logs>/{run}/register_groups.log",
+    conda:
+        "../envs/train.yaml"
+    resources:
+        mem="4GB",
+        runtime="30m",
+    params:
+        control=setting("population/control"),
+        kernel=setting("model/kernel"),
+        code=code("register_groups"),
+    message:
+        "Registering a case of {wildcards.run} to a case and to a control"
+    script:
+        "../workflow_scripts/register_groups.py"
+
+
+rule compare_mean_shapes:
+    """Mean shapes of cases and controls, their distance, and how far each subject lies out."""
+    input:
+        population=population_of,
+        subjects=subjects_of,
+        landmarks="<results>/{run}/landmarks/retained.csv",
+        all="<results>/{run}/landmarks/all.csv",
+        truth=truth_of,
+        surface=true_surface_of,
+    output:
+        table=report(
+            ensure("<results>/{run}/analysis/mean_shapes.csv", non_empty=True),
+            caption="../report/mean_shapes.rst",
+            category="{run}",
+            subcategory="tables",
+        ),
+        numbers=ensure(
+            "<results>/{run}/analysis/mean_shapes.numbers.csv", non_empty=True
+        ),
+        content=ensure("<results>/{run}/analysis/mean_shapes.h5", non_empty=True),
+        meshes=directory("<results>/{run}/analysis/mean_shapes_surfaces"),
+    log:
+        "<logs>/{run}/compare_mean_shapes.log",
+    benchmark:
+        "<benchmarks>/{run}/compare_mean_shapes.jsonl"
+    conda:
+        "../envs/surfaces.yaml"
+    resources:
+        mem="8GB",
+        runtime="1h",
+    params:
+        class_column=setting("population/class"),
+        control=setting("population/control"),
+        kernel=setting("model/kernel"),
+        seed=seed_of("mean_shapes"),
+        code=code("compare_mean_shapes"),
+    message:
+        "Comparing the mean shapes of {wildcards.run}"
+    script:
+        "../workflow_scripts/compare_mean_shapes.py"
+
+
 rule tabulate_numbers:
     """All numbers of a run beside the paper's; times apart from what never changes."""
     input:

@@ -56,6 +56,9 @@ def check_inputs(name, run, subjects):
         if path and path != "particles" and not Path(path).is_file():
             raise InputError(f"model.{key} of {name}, {path}, does not exist")
     check_shapeworks(run)
+    ratings = run["population"]["ratings"]
+    if ratings and not Path(ratings).is_file():
+        raise InputError(f"population.ratings of {name}, {ratings}, does not exist")
     if subjects is None:
         return
     population = run["population"]
@@ -69,6 +72,19 @@ def check_inputs(name, run, subjects):
         raise InputError(
             f"experiments.{name}.training.supervision needs a column segmentation in "
             f"{population['table']}"
+        )
+    if run["analyses"]["mean_shapes"] is not None and not any(
+        s.segmentation_path for s in subjects
+    ):
+        raise InputError(
+            f"experiments.{name}.analyses.mean_shapes needs a column segmentation in "
+            f"{population['table']}"
+        )
+    severity = run["analyses"]["severity"]
+    if severity and severity["person"] and severity["person"] not in subjects[0].labels:
+        raise InputError(
+            f"experiments.{name}.analyses.severity.person: the table has no column "
+            f"'{severity['person']}'"
         )
     classification = run["analyses"]["classification"]
     if classification:
@@ -161,6 +177,38 @@ def is_simulated(run):
 def simulates_volumes(experiment):
     simulated = RUNS[experiment]["population"]["simulate"]
     return is_simulated(experiment) and simulated in SIMULATED_VOLUMES
+
+
+def is_rated(experiment):
+    """Whether a simulated population comes with severities and a sheet of raters."""
+    return (
+        is_simulated(experiment)
+        and RUNS[experiment]["population"]["simulate"] == "cranium"
+    )
+
+
+def ratings_of(wildcards):
+    """The sheet of raters: the user's, or the simulated one."""
+    experiment = experiment_of(wildcards.run)
+    if is_rated(experiment):
+        return f"<results>/{experiment}/simulated/ratings.csv"
+    return RUNS[wildcards.run]["population"]["ratings"] or []
+
+
+def severity_truth_of(wildcards):
+    """truth.csv where the simulation knows a severity; for evaluation alone."""
+    experiment = experiment_of(wildcards.run)
+    return (
+        {"truth": f"<results>/{experiment}/truth.csv"} if is_rated(experiment) else {}
+    )
+
+
+def true_surface_of(wildcards):
+    """The true surfaces of simulated volumes; for evaluations alone."""
+    experiment = experiment_of(wildcards.run)
+    if simulates_volumes(experiment):
+        return f"<results>/{experiment}/truth/surface.h5"
+    return []
 
 
 def any_of(names):
@@ -313,7 +361,8 @@ def particles_of(wildcards):
 def analyses_of(run):
     """The analyses a run asks for, and those every run has."""
     asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
-    return ["registration", *asked]
+    more = ["group_registration"] if "severity" in asked else []
+    return ["registration", *asked, *more]
 
 
 def numbers_of(wildcards):
@@ -329,15 +378,15 @@ def timings_of(wildcards):
 
 
 TIMED = ["model", "landmarks"]
+WITH_FIGURE = [
+    *["clustering", "classification", "shape_model"],
+    *["severity", "mean_shapes"],
+]
 FIGURES = ["training", "landmarks", "registration", "importance"]
 
 
 def figures_of(run):
-    names = FIGURES + [
-        key
-        for key in analyses_of(run)
-        if key in ("clustering", "classification", "shape_model")
-    ]
+    names = FIGURES + [key for key in analyses_of(run) if key in WITH_FIGURE]
     if has_grid(run):
         names.append("regularization")
     if run == experiment_of(run):
@@ -366,6 +415,10 @@ def paper_figures():
         and "clustering" in analyses_of("diatoms")
     ):
         made.append(3)
+    if "metopic" in RUNS and "severity" in analyses_of("metopic"):
+        made += [4, 5]
+    if "camfai" in RUNS and "mean_shapes" in analyses_of("camfai"):
+        made += [6, 7, 8] if RUNS["camfai"]["preprocess"]["region"] else [7, 8]
     return expand("<results>/figures/figure_{number}.png", number=made)
 
 

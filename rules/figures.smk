@@ -234,6 +234,61 @@ rule plot_shape_model:
         "../workflow_scripts/plot_shape_model.py"
 
 
+rule plot_severity:
+    """Distances from the controls by group, and what they agree with."""
+    input:
+        unpack(particles_of),
+        severity="<results>/{run}/analysis/severity.csv",
+        numbers="<results>/{run}/analysis/severity.numbers.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/severity.png", non_empty=True),
+            caption="../report/severity.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/severity.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_severity.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        control=setting("population/control"),
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_severity"),
+    message:
+        "Plotting the severity of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_severity.py"
+
+
+rule plot_mean_shapes:
+    """Distance of two mean shapes, where it is more than chance, and Mahalanobis distances."""
+    input:
+        content="<results>/{run}/analysis/mean_shapes.h5",
+        table="<results>/{run}/analysis/mean_shapes.csv",
+        numbers="<results>/{run}/analysis/mean_shapes.numbers.csv",
+    output:
+        png=report(
+            ensure("<results>/{run}/figures/mean_shapes.png", non_empty=True),
+            caption="../report/mean_shapes.rst",
+            category="{run}",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/{run}/figures/mean_shapes.pdf", non_empty=True),
+    log:
+        "<logs>/{run}/plot_mean_shapes.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        code=code("plot_mean_shapes"),
+    message:
+        "Plotting the mean shapes of {wildcards.run}"
+    script:
+        "../workflow_scripts/plot_mean_shapes.py"
+
+
 rule plot_figure_2:
     """Fig. 2: what regularization and redundancy removal do."""
     input:
@@ -294,3 +349,141 @@ rule plot_figure_3:
         "Plotting figure 3"
     script:
         "../workflow_scripts/plot_figure_3.py"
+
+
+rule plot_figure_4:
+    """Fig. 4: a metopic skull registered to a metopic one and to a control."""
+    input:
+        examples="<results>/metopic/analysis/group_examples.h5",
+        subjects="<results>/metopic/subjects.csv",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_4.png", non_empty=True),
+            caption="../report/figure_4.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_4.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_4.log",
+    conda:
+        "../envs/surfaces.yaml"
+    params:
+        class_column=lambda wildcards: RUNS["metopic"]["population"]["class"],
+        origin=lambda wildcards: origin_of("metopic"),
+        code=code("plot_figure_4"),
+    message:
+        "Plotting figure 4"
+    script:
+        "../workflow_scripts/plot_figure_4.py"
+
+
+rule plot_figure_5:
+    """Fig. 5: severity of the metopic skulls by distance from the controls."""
+    input:
+        severity="<results>/metopic/analysis/severity.csv",
+        numbers="<results>/metopic/numbers.csv",
+        engine=(
+            "<results>/metopic/particles/engine.json"
+            if "metopic" in RUNS and has_particles("metopic")
+            else []
+        ),
+    output:
+        png=report(
+            ensure("<results>/figures/figure_5.png", non_empty=True),
+            caption="../report/figure_5.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_5.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_5.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        control=lambda wildcards: RUNS["metopic"]["population"]["control"],
+        origin=lambda wildcards: origin_of("metopic"),
+        code=code("plot_figure_5"),
+    message:
+        "Plotting figure 5"
+    script:
+        "../workflow_scripts/plot_figure_5.py"
+
+
+rule plot_figure_6:
+    """Fig. 6: where the cam lies, and the mask on the median control."""
+    input:
+        population="<results>/camfai/population.h5",
+        content="<results>/camfai/analysis/mean_shapes.h5",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_6.png", non_empty=True),
+            caption="../report/figure_6.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_6.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_6.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of("camfai"),
+        code=code("plot_figure_6"),
+    message:
+        "Plotting figure 6"
+    script:
+        "../workflow_scripts/plot_figure_6.py"
+
+
+rule plot_figure_7:
+    """Fig. 7: a cam femur registered to a normal one, and its close-up in the region."""
+    input:
+        population="<results>/camfai/population.h5",
+        content="<results>/camfai/analysis/mean_shapes.h5",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_7.png", non_empty=True),
+            caption="../report/figure_7.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_7.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_7.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of("camfai"),
+        code=code("plot_figure_7"),
+    message:
+        "Plotting figure 7"
+    script:
+        "../workflow_scripts/plot_figure_7.py"
+
+
+rule plot_figure_8:
+    """Fig. 8: distance of the cam mean from the normal mean, and Mahalanobis distances."""
+    input:
+        content="<results>/camfai/analysis/mean_shapes.h5",
+        table="<results>/camfai/analysis/mean_shapes.csv",
+        numbers="<results>/camfai/analysis/mean_shapes.numbers.csv",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_8.png", non_empty=True),
+            caption="../report/figure_8.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_8.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_8.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        origin=lambda wildcards: origin_of("camfai"),
+        code=code("plot_figure_8"),
+    message:
+        "Plotting figure 8"
+    script:
+        "../workflow_scripts/plot_figure_8.py"

@@ -41,7 +41,19 @@ use rule simulate_population as simulate_volumes with:
         experiment=any_of(name for name in config["run"] if simulates_volumes(name)),
 
 
-ruleorder: simulate_volumes > simulate_population
+use rule simulate_volumes as simulate_crania with:
+    output:
+        table=ensure("<results>/{experiment}/simulated/subjects.csv", non_empty=True),
+        images=directory("<results>/{experiment}/simulated/images"),
+        segmentations=directory("<results>/{experiment}/simulated/segmentations"),
+        ratings=ensure("<results>/{experiment}/simulated/ratings.csv", non_empty=True),
+        truth=ensure("<results>/{experiment}/truth.csv", non_empty=True),
+        surface=ensure("<results>/{experiment}/truth/surface.h5", non_empty=True),
+    wildcard_constraints:
+        experiment=any_of(name for name in config["run"] if is_rated(name)),
+
+
+ruleorder: simulate_crania > simulate_volumes > simulate_population
 
 
 rule preprocess_population:

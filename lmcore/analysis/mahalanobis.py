@@ -102,7 +102,7 @@ class CrossFit:
     others: np.ndarray
 
     def scores(self, is_control: np.ndarray) -> np.ndarray:
-        """One distance a shape, in the order of (N + K) `is_control`; of others the models' mean."""
+        """A distance a shape, in the order of `is_control`; of others the mean over models."""
         scores = np.empty(len(is_control))
         scores[is_control], scores[~is_control] = self.controls, self.others.mean(axis=0)
         return scores

@@ -8,6 +8,8 @@ from scipy.stats import mannwhitneyu, norm
 
 from lmcore.analysis.intervals import LEVEL, Interval
 
+NEAR = 1e-9
+
 
 def auc(controls: np.ndarray, cases: np.ndarray) -> float:
     """Probability that a case has the higher score than a control; ties count half.
@@ -40,8 +42,9 @@ def auc_interval(value: float, controls: int, cases: int) -> Interval:
         variance = bound * (1 - bound) * spread / (controls * cases)
         return (value - bound) ** 2 - quantile**2 * variance
 
-    low = 0.0 if value <= 0 else brentq(beyond, 0, value)
-    high = 1.0 if value >= 1 else brentq(beyond, value, 1)
+    # 0 and 1 are at no distance from themselves, but are not the bound sought
+    low = 0.0 if value <= 0 else brentq(beyond, 0, min(value, 1 - NEAR))
+    high = 1.0 if value >= 1 else brentq(beyond, max(value, NEAR), 1)
     return float(low), float(high)
 
 

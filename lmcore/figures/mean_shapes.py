@@ -107,7 +107,7 @@ def plot_mean_shapes(
     with saved_figure(outputs, DOUBLE, sum(heights) + 0.15, origin) as figure:
         *parts, below = figure.subfigures(3, 1, height_ratios=heights)
         for part, (title, shades) in zip(parts, rows.items(), strict=True):
-            part.suptitle(style.plain(title), fontsize=SMALL, x=0.01, ha="left")
+            part.suptitle(title, fontsize=SMALL, x=0.01, ha="left")
             axes = part.subplots(1, len(VIEWS))
             draw_views(axes, means, shades, (DOUBLE - 0.6) / len(VIEWS))
             draw_bar(part, axes, means)
@@ -128,7 +128,7 @@ def figure_8(
         left, right = figure.subfigures(1, 2, width_ratios=(wide, DOUBLE - wide))
         axes = left.subplots(2, 2)
         draw_views(axes.ravel(), means, means.shades("distance"), wide / 2)
-        left.suptitle(style.plain(distance_title(means)), fontsize=SMALL)
+        left.suptitle(distance_title(means), fontsize=SMALL)
         draw_bar(left, axes, means)
         draw_histograms(right.subplots(2, 1), table, read_numbers(numbers), means)
 
@@ -139,7 +139,7 @@ def distance_title(means: MeanShapes) -> str:
     if means.surface is None:
         return f"difference of the mean {case} from the mean {control}, along its normals"
     truth = "; black: rim of the true bump" if "bump" in means.arrays else ""
-    return f"from the mean {case} to the mean {control}, drawn on the latter{truth}"
+    return f"distance from the mean {case} to the mean {control}, drawn on the latter{truth}"
 
 
 def test_title(means: MeanShapes) -> str:
@@ -180,7 +180,8 @@ def draw_rim(axes: Axes, view: View, surface: Surface, region: np.ndarray) -> No
     seen = view.project(surface.vertices)
     first, second, third = (seen[crossed[:, k], :2] for k in range(3))
     # rows run down: towards the viewer a triangle turns clockwise on the screen
-    turn = np.cross(second - first, third - first)
+    along, beside = second - first, third - first
+    turn = along[:, 0] * beside[:, 1] - along[:, 1] * beside[:, 0]
     facing = turn * np.sign(_volume(surface)) < 0
     segments = [_rim_of(seen[face, :2], region[face]) for face in crossed[facing]]
     axes.add_collection(LineCollection(segments, colors=INK, linewidths=0.8), autolim=False)

@@ -66,6 +66,13 @@ LOW, HIGH = (-80.0, -95.0, -60.0), (80.0, 95.0, 100.0)
 # Points that the frontal mode moves further than this are the forehead, mm.
 FOREHEAD_MOVES = 2.0
 
+# What the shape has without its pose; and the number of the truth that raters judge.
+SHAPE_PARAMETERS = (
+    *("frontal", "posterior", "circumference", "cephalic_index", "height", "flattening"),
+    *(f"unevenness_{number:02d}" for number in range(1, len(UNEVEN_AT) + 1)),
+)
+SEVERITY = "severity"
+
 
 @dataclass(frozen=True)
 class CraniumOptions:

@@ -215,7 +215,7 @@ def test_truth_is_an_input_of_evaluations_alone(finished):
     rows = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
     readers = {row["rule"] for row in rows if "truth" in row["input-file(s)"]}
     assert len(rows) > 100
-    assert readers == {"classify_subjects"}
+    assert readers == {"classify_subjects", "compare_mean_shapes"}
 
 
 def test_a_trained_encoder_serves_another_table(finished):

@@ -48,7 +48,8 @@ def test_rules_and_scripts_are_named_alike():
 def start(project):
     """`make results` with the small configuration of the toy alone, in its own process group."""
     (project.folder / "toy.yaml").write_text(
-        (project.folder / "small.yaml").read_text().replace("[toy, diatoms, mine, camfai, scans]", "[toy]")
+        (project.folder / "small.yaml").read_text()
+        .replace("[toy, diatoms, mine, camfai, scans]", "[toy]")
         .replace("pairs: 1200, validate_every: 400", "pairs: 6000, validate_every: 100")
     )  # fmt: skip
     return subprocess.Popen(

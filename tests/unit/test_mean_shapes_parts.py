@@ -1,0 +1,267 @@
+"""Parts of the comparison of two groups against closed forms and oracles."""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from scipy.stats import kstest
+
+from lmcore.analysis.group_difference import (
+    bootstrap_auc,
+    corrected_p_values,
+    in_sample,
+    leave_persons_out,
+    of_persons,
+    permutation_p_values,
+)
+from lmcore.analysis.group_example import choose_subject, registered_pair
+from lmcore.analysis.mahalanobis import CrossFit, Estimator
+from lmcore.analysis.mean_shapes import compare_points
+from lmcore.analysis.mean_surfaces import (
+    AlignedFrame,
+    level_surface,
+    point_normals,
+    signed_distance,
+    vertex_areas,
+)
+from lmcore.analysis.numbers import read_numbers
+from lmcore.discovery.objective import Registrar
+from lmcore.points.landmarks import Landmarks
+from lmcore.points.procrustes import align, generalised_procrustes
+from lmcore.population.store import Population, Record, write_population
+
+REAL = os.environ.get("LMCORE_REAL_DATA")
+SHAPE, SPACING = (30, 24, 27), 1.5  # z, y, x
+CENTRE = np.array([19.0, 17.0, 22.5])  # x, y, z mm
+
+
+def on_grid():
+    """(z, y, x, 3) mm of the voxels."""
+    index = np.meshgrid(*map(np.arange, SHAPE), indexing="ij")[::-1]
+    return np.stack(index, axis=-1) * SPACING
+
+
+def ellipsoid(semi_axes):
+    """(z, y, x) in [0, 1], 1/2 on an ellipsoid, as a mean of many segmentations would be."""
+    apart = np.linalg.norm((on_grid() - CENTRE) / semi_axes, axis=-1)
+    return np.clip(0.5 - (apart - 1) * min(semi_axes) / SPACING / 2, 0, 1).astype(np.float32)
+
+
+def test_spheres_differ_by_their_radii_and_outward_is_negative():
+    small, large = (level_surface(ellipsoid((r, r, r)), SPACING) for r in (10.0, 12.5))
+    outward = signed_distance(large, small)
+    assert outward.shape == (small.n_points,)
+    np.testing.assert_allclose(outward, -2.5, atol=0.2)
+    assert outward.mean() == pytest.approx(-2.5, abs=0.1)
+    np.testing.assert_allclose(signed_distance(small, large), 2.5, atol=0.2)
+
+
+def test_ellipsoids_differ_by_their_semi_axes_at_the_tips():
+    normal, cam = np.array([10.0, 12.0, 14.0]), np.array([13.0, 12.0, 12.0])
+    surface = level_surface(ellipsoid(normal), SPACING)
+    found = signed_distance(level_surface(ellipsoid(cam), SPACING), surface)
+    for axis, expected in enumerate((-3.0, 0.0, 2.0)):
+        for side in (-1, 1):
+            tip = CENTRE + side * normal * np.eye(3)[axis]
+            nearest = np.linalg.norm(surface.points - tip, axis=1).argmin()
+            assert found[nearest] == pytest.approx(expected, abs=0.2)
+
+
+def test_a_surface_is_closed_where_the_grid_cuts_it_and_faces_outward():
+    column = np.zeros(SHAPE, np.float32)
+    column[:, 6:18, 4:20] = 1
+    mesh = level_surface(column, SPACING)
+    assert mesh.n_open_edges == 0
+    low, high = mesh.points.min(axis=0), mesh.points.max(axis=0)
+    expected = np.array([3.5, 5.5, -0.5]), np.array([19.5, 17.5, SHAPE[0] - 0.5])
+    np.testing.assert_allclose([low, high], np.array(expected) * SPACING, atol=0.2)
+    away = mesh.points - (low + high) / 2
+    assert np.einsum("vd,vd->v", away, mesh.point_data["Normals"]).min() > 0
+    areas = vertex_areas(np.asarray(mesh.points, float), mesh.regular_faces)
+    assert areas.sum() == pytest.approx(mesh.area, rel=1e-5)
+    edges = np.array([16, 12, SHAPE[0]]) * SPACING
+    box = 2 * (edges[0] * edges[1] + edges[1] * edges[2] + edges[0] * edges[2])
+    assert areas.sum() == pytest.approx(box, rel=0.06)  # its edges are rounded
+
+
+def test_normals_of_points_on_a_torus_point_out_of_its_tube():
+    around, across = np.meshgrid(np.arange(60) / 60, np.arange(20) / 20)
+    around, across = 2 * np.pi * around.ravel(), 2 * np.pi * across.ravel()
+    ring = np.stack([np.cos(around), np.sin(around), 0 * around], axis=1)
+    out = np.cos(across)[:, None] * ring + np.sin(across)[:, None] * (0, 0, 1)
+    points = 12 * ring + 4 * out + (50, 7, -3)
+    # at the inner side "away from the centre" is the wrong way
+    assert np.einsum("md,md->m", point_normals(points), out).min() > 0.95
+
+
+def test_pose_is_no_part_of_a_mean_shape(tmp_path):
+    random = np.random.default_rng(0)
+    semi_axes, aligned, masks = np.array([9.0, 7.0, 12.0]), [], []
+    unit = random.normal(size=(25, 3))
+    landmarks = semi_axes * unit / np.linalg.norm(unit, axis=1, keepdims=True)
+    for _ in range(8):
+        turn = Rotation.from_rotvec(random.uniform(-0.15, 0.15, 3)).as_matrix()
+        shift = CENTRE + random.uniform(-2, 2, 3)
+        inside = np.linalg.norm((on_grid() - shift) @ turn / semi_axes, axis=-1) < 1
+        masks.append(inside.astype(np.uint8))
+        aligned.append(landmarks @ turn.T + shift)
+    shapes = np.array(aligned)
+    records = [Record(mask[None].astype(np.float32), np.eye(4), SHAPE) for mask in masks]
+    names = [f"s{number}" for number in range(8)]
+    path = tmp_path / "population.h5"
+    write_population(path, names, SHAPE, 1, {}, records, spacing=SPACING)
+    mean, _ = generalised_procrustes(shapes)
+    poses = align(shapes, mean)
+    with Population(path) as population:
+        frame = AlignedFrame(population, "thin_plate")
+        average = frame.mean_segmentation(iter(masks), poses(shapes), poses)
+    mesh = level_surface(average, SPACING)
+    turned = align(landmarks, mean)
+    own = turned.inverse(np.asarray(mesh.points, float)) / semi_axes
+    off = (np.linalg.norm(own, axis=1) - 1) * semi_axes.mean()
+    assert np.abs(off).mean() < 0.1 * SPACING
+    assert np.abs(off).max() < 0.4 * SPACING
+
+
+def test_p_values_are_those_of_all_permutations():
+    random = np.random.default_rng(1)
+    values, cases = random.normal(size=(8, 5)), np.arange(8) < 3
+    values[:3, 0] += 3
+    values[:, 4] = 7.0  # nothing differs
+    every = np.array(list(itertools.combinations(range(8), 3)))
+    apart = np.array(
+        [values[list(c)].mean(0) - np.delete(values, c, axis=0).mean(0) for c in every]
+    )
+    exact = (np.abs(apart) >= np.abs(apart[0]) - 1e-12).mean(axis=0)
+    found = permutation_p_values(values, cases, 0)
+    np.testing.assert_allclose(found, exact, atol=4 * np.sqrt(0.25 / 10_000))
+    assert found[4] == 1.0
+    np.testing.assert_array_equal(found, permutation_p_values(values, cases, 0))
+
+
+def test_p_values_are_uniform_under_the_null_and_smallest_where_groups_lie_apart():
+    random = np.random.default_rng(4)
+    values, cases = random.standard_normal((24, 1500)), np.arange(24) % 4 == 0
+    found = permutation_p_values(values, cases, 1, permutations=1000)
+    assert kstest(found, "uniform").pvalue > 0.01
+    assert 0.03 < (found < 0.05).mean() < 0.07
+    assert corrected_p_values(found).min() > 0.05
+    values[cases, 7] += 50
+    found = permutation_p_values(values, cases, 1, permutations=1000)
+    assert found.argmin() == 7
+    assert found[7] == pytest.approx(1 / 1001, rel=2)  # a permutation may be the observed one
+
+
+def test_corrected_p_values_by_hand():
+    found = corrected_p_values(np.array([0.01, 0.5, 0.04, 0.03]))
+    np.testing.assert_allclose(found, [0.04, 0.5, 0.16 / 3, 0.16 / 3])
+
+
+def test_sides_of_a_person_are_averaged():
+    values = np.array([[1.0, 2], [3, 4], [5, 6], [9, 8]])
+    means, cases = of_persons(values, [True, False, False, True], np.array(["b", "a", "a", "c"]))
+    np.testing.assert_allclose(means, [[4, 5], [1, 2], [9, 8]])
+    assert cases.tolist() == [False, True, True]
+
+
+def test_auc_by_hand_and_its_interval_counts_persons():
+    cases = np.array([False, True, False, False, True])
+    # each case is held against each control by the model that left the control out
+    fit = CrossFit(np.array([1.0, 2.0, 3.0]), np.array([[2.0, 0.0], [2.0, 5.0], [4.0, 3.5]]))
+    value, (low, high) = bootstrap_auc(fit, cases, np.arange(5), 0)
+    assert value == pytest.approx((1 + 0 + 0.5 + 1 + 1 + 1) / 6)
+    assert 0 <= low < value < high <= 1
+
+    random = np.random.default_rng(0)
+    cases = np.arange(30) < 10
+    scores = random.normal(size=30) + cases
+    fit = CrossFit(scores[~cases], np.tile(scores[cases], (20, 1)))
+    twice = CrossFit(np.repeat(scores[~cases], 2), np.tile(np.repeat(scores[cases], 2), (40, 1)))
+    one = bootstrap_auc(fit, cases, np.arange(30), 5)
+    both = bootstrap_auc(twice, np.repeat(cases, 2), np.repeat(np.arange(30), 2), 5)
+    np.testing.assert_allclose(one[0], both[0])
+    np.testing.assert_allclose(one[1], both[1])
+
+
+def test_the_papers_distances_are_degenerate_with_few_controls():
+    shapes = np.random.default_rng(0).normal(size=(17, 9, 3))
+    cases = np.arange(17) >= 12
+    fit, modes = in_sample(shapes, cases)
+    assert modes == 11
+    np.testing.assert_allclose(fit.controls, 11 / np.sqrt(12))
+    assert fit.others.shape == (12, 5)
+
+
+def test_a_control_and_its_other_side_are_left_out_of_what_they_are_held_against():
+    random = np.random.default_rng(3)
+    controls = random.normal(size=(12, 1, 20, 3)) + 0.2 * random.normal(size=(12, 2, 20, 3))
+    others = random.normal(size=(6, 20, 3)) * np.sqrt(1.04)
+    base = 15 * random.normal(size=(20, 3))
+    shapes = base + np.concatenate([controls.reshape(24, 20, 3), others])
+    cases, persons = np.arange(30) >= 24, np.r_[np.repeat(np.arange(12), 2), np.arange(12, 18)]
+    fit = leave_persons_out(shapes, cases, persons)
+    without = shapes[(persons != 4) & ~cases]
+    reference = Estimator().fit(without)
+    np.testing.assert_allclose(fit.controls[8:10], reference(shapes[8:10]))
+    np.testing.assert_allclose(fit.others[9], reference(others + base))
+    careless = leave_persons_out(shapes, cases, np.arange(30))
+    honest, _ = bootstrap_auc(fit, cases, persons, 0)
+    leaking, _ = bootstrap_auc(careless, cases, persons, 0)
+    assert 0.2 < honest < 0.8
+    assert leaking == 1.0  # of groups that do not differ
+
+
+def test_the_example_is_of_the_split_that_proves_most_and_has_a_segmentation():
+    splits = ["train", "validation", "test", "test", "held_out"]
+    segmented = np.array([True, True, False, True, True])
+    assert choose_subject([0, 1, 2, 3, 4], splits, segmented) == 3
+    assert choose_subject([0, 1, 2], splits, segmented) == 1
+    assert choose_subject([2], splits, segmented) == 2
+
+
+@pytest.mark.parametrize("kernel", ["paper", "thin_plate"])
+def test_the_example_is_registered_as_the_engine_does(tmp_path, blobs, kernel):
+    shape, random = (14, 12, 17), np.random.default_rng(0)
+    images = blobs(2, shape)
+    masks = (images[:, 0] > 0.4).astype(np.uint8)
+    records = [
+        Record(image, np.eye(4), shape, mask, np.zeros(shape, np.float32))
+        for image, mask in zip(images, masks, strict=True)
+    ]
+    path = tmp_path / "population.h5"
+    write_population(path, ["a", "b"], shape, 1, {}, records, spacing=3.0, segmented=True)
+    points = random.uniform(-0.8, 0.8, (1, 9, 3)) + random.uniform(-0.1, 0.1, (2, 9, 3))
+    # the table's order is not the population's
+    every = Landmarks(["b", "a"], list(range(1, 10)), points[::-1], points[::-1])
+    with Population(path) as population:
+        pair = registered_pair(population, 1, 0, every, [1, 4], kernel)
+    moving = torch.from_numpy(np.stack([images[1, 0], masks[1].astype(np.float32)]))[None]
+    engine = Registrar(shape, kernel).register(
+        moving, torch.from_numpy(points[1:]), torch.from_numpy(points[:1])
+    )
+    registered, segmentation = engine.registered[0, 0].numpy()
+    np.testing.assert_allclose(pair["registered"], registered, atol=2e-4)
+    np.testing.assert_allclose(pair["registered_segmentation"], segmentation, atol=2e-3)
+    np.testing.assert_array_equal(pair["target"], images[0, 0])
+    assert np.flatnonzero(pair["retained"]).tolist() == [0, 3]
+
+
+@pytest.mark.skipif(not REAL, reason="LMCORE_REAL_DATA is not set")
+def test_nothing_separates_the_real_femurs(tmp_path):
+    files = sorted((Path(REAL) / "shapeworks_particles/femur_cut").glob("*.particles"))
+    shapes = np.stack([np.loadtxt(file) for file in files])
+    names = [file.name.split("_femur")[0] for file in files]
+    outputs = [tmp_path / f"mean_shapes{end}" for end in (".csv", ".numbers.csv", ".h5")]
+    labels, persons = [name[0] for name in names], [name[:3] for name in names]
+    compare_points(names, labels, shapes, "n", 1, *outputs, persons=persons)
+    numbers = read_numbers(outputs[1]).set_index("name")
+    found = numbers.loc["mahalanobis_auc"]
+    assert found["ci_low"] < 0.5 < found["ci_high"]
+    assert 0.4 < found["value"] < 0.6
+    assert numbers.loc["different_share", "value"] == 0
+    assert numbers.loc["smallest_corrected_p", "value"] > 0.2
+    assert numbers.loc["mahalanobis_auc_in_sample", "value"] == 1  # which is why it is no result

@@ -1,0 +1,12 @@
+"""Adapter of the rule plot_figure_7."""
+
+from lmcore.figures.localized import figure_7
+from lmcore.job import job
+
+with job(snakemake):
+    figure_7(
+        population=snakemake.input.population,
+        content=snakemake.input.content,
+        outputs=[snakemake.output.png, snakemake.output.pdf],
+        origin=snakemake.params.origin,
+    )
