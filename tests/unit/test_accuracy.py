@@ -242,5 +242,6 @@ def test_a_part_can_be_left_out_of_the_robust_recipe():
     recipe, robust = recipes.RECIPES[settings.recipe], recipes.RECIPES["robust"]
     assert (recipe.equivariance, robust.equivariance > 0) == (0.0, True)
     assert replace(recipe, equivariance=robust.equivariance) == robust
+    del recipes.RECIPES[settings.recipe]
     for part, change in choices.PARTS.items():
         assert replace(robust, **change) != robust, part

@@ -54,6 +54,6 @@ def test_a_caption_names_its_run():
 
 def test_every_caption_is_used_and_every_one_that_is_used_is_there():
     rules = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
-    text = "\n".join(path.read_text() for path in rules)
+    text = "\n".join(path.read_text(encoding="utf-8") for path in rules)
     used = set(re.findall(r'report/(\w+)\.rst"', text))
     assert used == {path.stem for path in CAPTIONS}

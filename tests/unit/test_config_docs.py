@@ -21,7 +21,7 @@ ROW = re.compile(r"^\| `([\w.]+)` \| (`[^`]*`|required|–) \| \S.*\|$", re.MULT
 
 @pytest.fixture(scope="module")
 def schema():
-    return yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
+    return yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
 
 
 def keys_of(part: dict, schema: dict, path: str = "", required: bool = False):
@@ -74,7 +74,7 @@ def test_the_walk_reaches_keys_at_every_depth(schema):
 
 
 def test_the_example_of_own_images_is_a_valid_configuration(schema):
-    example = yaml.safe_load((ROOT / "config/examples/own_images.yaml").read_text())
+    example = yaml.safe_load((ROOT / "config/examples/own_images.yaml").read_text(encoding="utf-8"))
     check_configuration(example, schema)
     runs = expand_runs(fill_defaults(example, schema), schema)
     assert list(runs) == ["mine"]
@@ -90,7 +90,7 @@ def test_the_configurations_shown_are_valid(schema, heading):
     blocks = [part.strip("\n") for part in section.split("\n\n")]
     shown = yaml.safe_load(next(block for block in blocks if block.startswith("    run:")))
     check_configuration(shown, schema)
-    both = merge(yaml.safe_load((ROOT / "config.yaml").read_text()), shown)
+    both = merge(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), shown)
     runs = expand_runs(fill_defaults(both, schema), schema)
     assert shown["run"][0] in runs
     for name, run in runs.items():

@@ -13,7 +13,7 @@ from lmcore.configuration import (
 from lmcore.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
+SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
 TOY = {"population": {"simulate": "toy"}}
 
 
@@ -252,6 +252,7 @@ class TestVariants:
 )
 def test_shipped_configurations_are_right(path):
     config = merge(
-        yaml.safe_load((ROOT / "config.yaml").read_text()), yaml.safe_load(path.read_text())
+        yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")),
+        yaml.safe_load(path.read_text(encoding="utf-8")),
     )
     assert runs_of(yaml.safe_dump(config))

@@ -19,7 +19,7 @@ def package(tmp_path, monkeypatch):
         for name, text in modules.items():
             path = tmp_path / "lmcore" / Path(*name.split("__")).with_suffix(".py")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
         return tmp_path
 
     write(
@@ -87,7 +87,7 @@ def test_modules_that_import_each_other(package):
 
 def test_a_script_and_modules_beside_it(package):
     script = package() / "plot_a.py"
-    script.write_text("from lmcore.part.c import h\n\nh(3)\n")
+    script.write_text("from lmcore.part.c import h\n\nh(3)\n", encoding="utf-8")
     alone, with_more = source_digest(script), source_digest(script, "lmcore.unrelated")
     assert alone != with_more
     package(unrelated="U = 2\n")
@@ -138,9 +138,9 @@ def test_which_stages_an_edit_of_this_package_reruns(tmp_path, monkeypatch, edit
 
     before = digests()
     text = (copy / edited).read_text(encoding="utf-8")
-    (copy / edited).write_text(text + "\n# a comment\n")
+    (copy / edited).write_text(text + "\n# a comment\n", encoding="utf-8")
     assert digests() == before
-    (copy / edited).write_text(text + "\nEDITED = True\n")
+    (copy / edited).write_text(text + "\nEDITED = True\n", encoding="utf-8")
     after = digests()
     assert {name for name in before if after[name] != before[name]} == set(rerun)
     digest._read.cache_clear()

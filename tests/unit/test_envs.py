@@ -23,13 +23,13 @@ PROVIDED = {"snakemake"}
 
 def locked() -> dict[str, str]:
     """Package -> version of envs/requirements.lock."""
-    lines = (ROOT / "envs/requirements.lock").read_text().splitlines()
+    lines = (ROOT / "envs/requirements.lock").read_text(encoding="utf-8").splitlines()
     return dict(line.lower().split("==") for line in lines if "==" in line)
 
 
 def pinned(env: Path) -> dict[str, str]:
     """Package -> version of the pip section."""
-    content = yaml.safe_load(env.read_text())
+    content = yaml.safe_load(env.read_text(encoding="utf-8"))
     (pip,) = [part["pip"] for part in content["dependencies"] if isinstance(part, dict)]
     assert all("==" in line for line in pip), f"{env.name}: a version is not exact"
     return dict(line.lower().split("==") for line in pip)
@@ -39,7 +39,7 @@ def scripts_of(env: Path) -> list[Path]:
     """Scripts of all rules that name the environment."""
     found = []
     for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for rule in re.split(r"^rule ", rules.read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^rule ", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             script = re.search(r'"\.\./(workflow_scripts/\w+\.py)"', rule)
             if script and f'"../envs/{env.name}"' in rule:
                 found.append(ROOT / script[1])
@@ -52,7 +52,7 @@ def modules_in(path: Path) -> set[str]:
     `import_module(f"lmcore.simulation.{...}")` counts as every module of that package.
     """
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -98,7 +98,7 @@ def test_versions_are_those_of_the_lock(env):
 
 @pytest.mark.parametrize("env", ENVS, ids=lambda env: env.stem)
 def test_channels_and_python(env):
-    content = yaml.safe_load(env.read_text())
+    content = yaml.safe_load(env.read_text(encoding="utf-8"))
     assert content["channels"] == ["conda-forge", "nodefaults"]
     assert content["dependencies"][:2] == ["python=3.11.*", "pip"]
 
@@ -114,7 +114,9 @@ def test_every_rule_with_a_script_has_an_environment():
     in_rules = {script for env in ENVS for script in scripts_of(env)}
     named = set()
     for rules in (ROOT / "rules").glob("*.smk"):
-        named |= set(re.findall(r'"\.\./(workflow_scripts/\w+\.py)"', rules.read_text()))
+        named |= set(
+            re.findall(r'"\.\./(workflow_scripts/\w+\.py)"', rules.read_text(encoding="utf-8"))
+        )
     assert {path.relative_to(ROOT).as_posix() for path in in_rules} == named
 
 

@@ -64,7 +64,7 @@ def training_on(images, settings=SETTINGS, seed=5, ends_at=None, **options):
 
 def test_names_of_the_schema():
     """What the configuration may say, and what the code knows by that name."""
-    schema = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
+    schema = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     training = schema["$defs"]["training"]["properties"]
     supervision = training["supervision"]["anyOf"][1]["properties"]
     assert training["recipe"]["enum"] == list(RECIPES)

@@ -236,12 +236,14 @@ def test_distance_to_a_ball_in_mm():
     distance = spacing * np.sqrt((x - 15) ** 2 + (y - 13) ** 2 + (z - 11) ** 2)
     found = distance_transform((distance <= radius).astype(np.uint8), spacing)
     assert found.dtype == np.float32
-    # an outermost voxel's centre lies up to a voxel's diagonal inside
+    # the outline lies between voxels, up to half a diagonal from where it was drawn
     np.testing.assert_allclose(found, distance - radius, atol=np.sqrt(3) * spacing)
-    assert 0 < np.mean(found - (distance - radius)) < spacing
+    assert abs(np.mean(found - (distance - radius))) < spacing / 2
     flat = np.zeros((5, 9), np.uint8)
-    flat[:, 4:] = 1  # the object's outermost pixels are at 0
-    np.testing.assert_array_equal(distance_transform(flat, 2.0)[2], [8, 6, 4, 2, 0, -2, -4, -6, -8])
+    flat[:, 4:] = 1  # it begins between the fourth and the fifth pixel
+    np.testing.assert_array_equal(
+        distance_transform(flat, 2.0)[2], [7, 5, 3, 1, -1, -3, -5, -7, -9]
+    )
 
 
 def test_a_mask_keeps_its_volume_and_place():

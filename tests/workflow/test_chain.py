@@ -227,6 +227,7 @@ experiments:
   again:
     population: {{table: my_images/subjects.csv, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}
     model: {{landmarks: 5, pretrained: {model.relative_to(finished.folder)}}}
+    training: {{threads: 1}}
 """)
     result = finished.run(config="apply.yaml")
     assert result.returncode == 0, result.stderr[-3000:]
