@@ -1,4 +1,4 @@
-"""Chosen pairs registered for the paper's figures, such as one case to a case and to a control.
+"""Some pairs registered for figures: of the test subjects, or one case to a case and a control.
 
 Beside `registration_quality`, another analysis that needs torch.
 """
@@ -22,6 +22,7 @@ from lmcore.population.store import Population
 
 Path = str | os.PathLike
 Pair = tuple[str, str]
+SIDES = ("source", "target")
 
 
 def register_groups(
@@ -92,7 +93,6 @@ def typical_pairs(table: pd.DataFrame, control: str) -> list[Pair]:
     return [(source, other), (source, controls["subject"].iloc[len(controls) // 2])]
 
 
-@torch.no_grad()
 def write_pair_examples(
     population_path: Path,
     all_path: Path,
@@ -105,10 +105,9 @@ def write_pair_examples(
 
     Arguments:
         pairs: (source, target) ids.
-        output: HDF5 with the datasets of analysis/examples.h5, all with one entry a pair but
-            `numbers` and `retained`; besides `affine` (2, d+1, d+1) of source and target,
-            `spacing`, and where all of the pairs' subjects have a segmentation `dice_before`,
-            `dice_after`, `hd95_before` and `hd95_after` (mm; 2D: pixels).
+        output: HDF5 with the content of `register_examples`; besides `affine` (2, d+1, d+1) of
+            source and target, `spacing`, and where all of the pairs' subjects have a segmentation
+            `dice_before`, `dice_after`, `hd95_before` and `hd95_after` (mm; 2D: pixels).
     Returns:
         Those measures, and `dimension`.
     Raises:
@@ -127,55 +126,82 @@ def write_pair_examples(
         affines = population.affines[rows]
     points = torch.from_numpy(every.normalised[rows])
     places = [(names.index(source), names.index(target)) for source, target in pairs]
-    sources, targets = (list(side) for side in zip(*places, strict=True))
-    result = Registrar(sample.shape, kernel).register_each(
-        sample.moving[sources], points[sources], points[targets]
-    )
-    if result.fitted.failed.any():
+    content, failed = register_examples(sample, points, places, every, kept, kernel, oriented)
+    if failed:
         raise InputError(
-            f"the landmarks of {names[targets[int(result.fitted.failed.nonzero()[0])]]} coincide, "
-            "so nothing can be registered to it: raise training.regularization"
+            f"the landmarks of {names[failed[0]]} coincide, so nothing can be registered to it: "
+            "raise training.regularization"
         )
-    registered = result.registered[:, 0].numpy()
-    content = _content(sample, points.numpy(), places, every, kept) | {
-        "registered": registered[:, 0],
-        "grid_points": result.points[:, 0].float().numpy(),
-        "oriented": np.full(len(pairs), oriented),
+    measures = {}
+    if "registered_segmentation" in content:
+        measures = _measure(sample, places, content["registered_segmentation"])
+    content |= measures | {
         "affine": affines[np.array(places)],
         "spacing": np.float64(sample.spacing),
     }
-    measures = {}
-    if sample.segmentations is not None and sample.segmented.all():
-        measures = _measure(sample, places, registered[:, -1])
-        content |= measures | {"registered_segmentation": registered[:, -1]}
-    with whole_file(output) as temporary, h5py.File(temporary, "w", locking=False) as file:
-        for name, values in content.items():
-            file.create_dataset(name, data=values, track_times=False)
-        for side, chosen in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
-            file.create_dataset(
-                f"{side}_subjects", data=list(chosen), dtype=h5py.string_dtype(), track_times=False
-            )
+    write_examples(output, content)
     return measures | {"dimension": len(sample.shape)}
 
 
-def _content(
+@torch.no_grad()
+def register_examples(
     sample: Sample,
-    points: np.ndarray,
+    points: torch.Tensor,
     places: Sequence[tuple[int, int]],
     every: Landmarks,
     kept: Landmarks,
-) -> dict[str, np.ndarray]:
-    """What is known of sources and targets, and of the landmarks."""
+    kernel: str,
+    oriented: bool,
+) -> tuple[dict[str, np.ndarray | list[str]], list[int]]:
+    """Register some pairs of a sample, one by one, on the full grid.
+
+    Arguments:
+        points: (N, M, d) all landmarks of the sample's subjects, in [-1, 1].
+        places: (source, target) of each of K pairs, positions in the sample.
+        every, kept: the tables that say the landmarks' numbers.
+        kernel: of the spline; oriented: whether the axes of the volumes are anatomical.
+    Returns:
+        the content of examples.h5, one entry a pair but of `numbers` and `retained`: source,
+        target, registered (K, *spatial); their points; grid_points, T (K, *spatial, d);
+        subjects; where all of the pairs' subjects have a segmentation, all three of them, the
+        registered one by its linear value. And the targets whose landmarks coincide.
+    """
+    registrar = Registrar(sample.shape, kernel)
+    registered, grids, failed = [], [], []
+    for source, target in places:
+        one, other = slice(source, source + 1), slice(target, target + 1)
+        result = registrar.register(sample.moving[one], points[one], points[other])
+        registered.append(result.registered[0, 0])
+        grids.append(result.points[0, 0])
+        if result.fitted.failed.item():
+            failed.append(target)
+    registered = torch.stack(registered).numpy()
     content = {
+        "registered": registered[:, 0],
+        "grid_points": torch.stack(grids).float().numpy(),
         "numbers": np.array(every.numbers),
         "retained": np.isin(every.numbers, kept.numbers),
+        "oriented": np.full(len(places), oriented),
     }
-    for side, chosen in zip(("source", "target"), np.array(places).T, strict=True):
-        content[side] = sample.images[chosen, 0].numpy()
-        content[f"{side}_points"] = points[chosen]
-        if sample.segmentations is not None:
-            content[f"{side}_segmentation"] = sample.segmentations[chosen].astype(np.float32)
-    return content
+    sides = {side: list(rows) for side, rows in zip(SIDES, zip(*places, strict=True), strict=True)}
+    segmented = sample.segmentations is not None and sample.segmented[sum(sides.values(), [])].all()
+    for side, rows in sides.items():
+        content[side] = sample.images[rows, 0].numpy()
+        content[f"{side}_points"] = points[rows].numpy()
+        content[f"{side}_subjects"] = [sample.subjects[row] for row in rows]
+        if segmented:
+            content[f"{side}_segmentation"] = sample.segmentations[rows].astype(np.float32)
+    if segmented:
+        content["registered_segmentation"] = registered[:, -1]
+    return content, failed
+
+
+def write_examples(path: Path, content: dict[str, np.ndarray | list[str]]) -> None:
+    """Write what `register_examples` gives, and what else belongs to it, as HDF5."""
+    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+        for name, values in content.items():
+            text = h5py.string_dtype() if name.endswith("_subjects") else None
+            file.create_dataset(name, data=values, dtype=text, track_times=False)
 
 
 def _measure(

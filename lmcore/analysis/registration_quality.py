@@ -4,13 +4,13 @@ import logging
 import os
 from collections.abc import Mapping
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
 
 from lmcore.analysis.intervals import bootstrap_interval
 from lmcore.analysis.numbers import number_row, write_numbers
+from lmcore.analysis.registration_examples import register_examples, write_examples
 from lmcore.analysis.registration_pairs import (
     MEASURES,
     Sample,
@@ -19,11 +19,10 @@ from lmcore.analysis.registration_pairs import (
     measure_pairs,
     unregistered,
 )
-from lmcore.discovery.objective import Registrar
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
-from lmcore.files import whole_file, write_csv
-from lmcore.points.landmarks import Landmarks, check_order, read_landmarks
+from lmcore.files import write_csv
+from lmcore.points.landmarks import check_order, read_landmarks
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 
@@ -82,7 +81,10 @@ def evaluate_registration(
         number_row("landmarks_retained", len(kept.numbers), "", len(kept.subjects)),
     ]
     write_numbers(numbers, registration_numbers(found, unit, seed) + counts)
-    _write_examples(examples, sample, points, every, kept, kernel, oriented)
+    content, _ = register_examples(
+        sample, points, example_pairs(sample), every, kept, kernel, oriented
+    )
+    write_examples(examples, content)
 
 
 def register_pairs(
@@ -201,17 +203,8 @@ def _pair_table(subjects: list[str], found: Mapping[str, np.ndarray]) -> pd.Data
     return pd.DataFrame({"target": names[target], "source": names[source]} | columns)
 
 
-@torch.no_grad()
-def _write_examples(
-    path: Path,
-    sample: Sample,
-    points: torch.Tensor,
-    every: Landmarks,
-    kept: Landmarks,
-    kernel: str,
-    oriented: bool,
-) -> None:
-    """Some registrations of subjects that are far apart in the table, for the figures.
+def example_pairs(sample: Sample) -> list[tuple[int, int]]:
+    """(source, target) of some subjects that are far apart in the table, for the figures.
 
     Where two subjects or more have a segmentation, only such are chosen.
     """
@@ -219,37 +212,4 @@ def _write_examples(
     members = np.flatnonzero(sample.segmented) if segmented else np.arange(len(sample.subjects))
     count, n = min(EXAMPLES, len(members)), len(members)
     first = [k * n // count for k in range(count)]
-    sources, targets = members[first], members[[(k + n // 2) % n for k in first]]
-    registrar = Registrar(sample.shape, kernel)
-    registered, grids = [], []
-    for source, target in zip(sources, targets, strict=True):
-        moving = sample.moving[source : source + 1]
-        result = registrar.register(
-            moving, points[source : source + 1], points[target : target + 1]
-        )
-        registered.append(result.registered[0, 0])
-        grids.append(result.points[0, 0])
-    registered = torch.stack(registered).numpy()
-    content = {
-        "source": sample.images[sources, 0].numpy(),
-        "target": sample.images[targets, 0].numpy(),
-        "registered": registered[:, 0],
-        "grid_points": torch.stack(grids).float().numpy(),
-        "source_points": points[sources].numpy(),
-        "target_points": points[targets].numpy(),
-        "numbers": np.array(every.numbers),
-        "retained": np.isin(every.numbers, kept.numbers),
-        "oriented": np.full(count, oriented),
-    }
-    if segmented:
-        content |= {
-            "source_segmentation": sample.segmentations[sources].astype(np.float32),
-            "target_segmentation": sample.segmentations[targets].astype(np.float32),
-            "registered_segmentation": registered[:, -1],
-        }
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
-        for name, values in content.items():
-            file.create_dataset(name, data=values, track_times=False)
-        for name, chosen in (("source_subjects", sources), ("target_subjects", targets)):
-            ids = [sample.subjects[k] for k in chosen]
-            file.create_dataset(name, data=ids, dtype=h5py.string_dtype(), track_times=False)
+    return [(int(members[k]), int(members[(k + n // 2) % n])) for k in first]

@@ -7,18 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import FigureBase
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from scipy.ndimage import map_coordinates
 
 from lmcore.errors import InputError
 from lmcore.figures import panels, slices, style
 from lmcore.figures.mean_shapes import ANTEROSUPERIOR, MeanShapes
-from lmcore.figures.panels import MASK, SEGMENTATION, draw_outline, grey_limits
+from lmcore.figures.panels import MASK, draw_outline, grey_limits
 from lmcore.figures.slices import PLANES, Plane, slice_of
 from lmcore.figures.style import DOUBLE, SMALL, TINY, Path, saved_figure
 from lmcore.figures.surfaces import BONE, show_surface, surface_of
-from lmcore.figures.volume_registration import draw_volume_pair, landmark_keys
+from lmcore.figures.volume_registration import (
+    draw_foot,
+    draw_volume_pair,
+    landmark_keys,
+    overlap_keys,
+)
 from lmcore.figures.volumes import SubjectVolume
 from lmcore.points.geometry import normalised_to_index
 from lmcore.population.store import Population
@@ -101,7 +105,10 @@ def figure_7(population: Path, content: Path, outputs: Iterable[Path], origin: s
         scale = draw_volume_pair(middle.subplots(3, 7, height_ratios=_rows(shape)), pair,
                                  _difference_limit(pair), panel / widest)  # fmt: skip
         _draw_close_ups(below, pair, mask)
-        _draw_foot(foot, scale, pair["retained"], mask is not None)
+        keys = landmark_keys(pair["retained"]) + overlap_keys()
+        if mask is not None:
+            keys.append(Line2D([], [], color=MASK, linestyle="--", label="mask"))
+        draw_foot(foot, scale, keys)
 
 
 def _draw_pathology(figure: FigureBase, means: MeanShapes, inches: float) -> None:
@@ -213,24 +220,3 @@ def _rows(shape: Sequence[int]) -> list[int]:
 
 def _difference_limit(pair: Mapping) -> float:
     return float(np.percentile(np.abs(pair["source"] - pair["target"]), 99.5))
-
-
-def _draw_foot(foot: FigureBase, scale: AxesImage, retained: np.ndarray, mask: bool) -> None:
-    """Legend and colour bar, side by side."""
-    square = {"linestyle": "", "marker": "s", "markersize": 4}
-    keys = [
-        *landmark_keys(retained),
-        Line2D([], [], color=SEGMENTATION, label="segmentation"),
-        Line2D([], [], color=panels.IN_BOTH, label="overlap: both", **square),
-        Line2D([], [], color=panels.ONLY_TARGET, label="target alone", **square),
-        Line2D([], [], color=panels.ONLY_MOVED, label="(registered) source alone", **square),
-    ]
-    if mask:
-        keys.append(Line2D([], [], color=MASK, linestyle="--", label="mask"))
-    words, bar = foot.subplots(1, 2, width_ratios=(3, 1))
-    words.set_axis_off()
-    words.legend(handles=keys, loc="center left", ncols=3, fontsize=SMALL, borderaxespad=0)
-    bar.set_box_aspect(0.06)
-    bar = foot.colorbar(scale, cax=bar, orientation="horizontal", extend="max")
-    bar.outline.set_visible(False)
-    bar.set_label("|image - target|", fontsize=SMALL)

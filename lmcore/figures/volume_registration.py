@@ -23,6 +23,7 @@ IMAGES = {
     "before": "|source - target|",
     "after": "|registered - target|",
 }
+SQUARE = {"linestyle": "", "marker": "s", "markersize": 4}
 OVERLAPS = {"source": "before", "registered": "after"}  # with the target's segmentation
 
 
@@ -65,7 +66,7 @@ def draw_volume_registration(
             part.align_ylabels(axes[:, 0])
             part.suptitle(" → ".join(style.shortened(name, 40) for name in names), fontsize=SMALL)
         keys = landmark_keys(pairs["retained"], "landmark near the slice")
-        _draw_foot(foot, scale, keys, segmented)
+        draw_foot(foot, scale, keys + (overlap_keys() if segmented else overlay_keys()))
 
 
 def draw_volume_pair(axes: np.ndarray, pair: Mapping, limit: float, inches: float) -> AxesImage:
@@ -140,23 +141,26 @@ def _overlap_titles(marks: Mapping) -> list[str]:
     ]
 
 
-def _draw_foot(foot: FigureBase, scale: AxesImage, keys: list[Line2D], segmented: bool) -> None:
-    """Legend and colour bar, side by side."""
-    square = {"linestyle": "", "marker": "s", "markersize": 4}
-    if segmented:
-        keys = [
-            *keys,
-            Line2D([], [], color=panels.SEGMENTATION, label="segmentation"),
-            Line2D([], [], color=panels.IN_BOTH, label="overlap: both", **square),
-            Line2D([], [], color=panels.ONLY_TARGET, label="target alone", **square),
-            Line2D([], [], color=panels.ONLY_MOVED, label="(registered) source alone", **square),
-        ]
-    else:
-        keys = [
-            *keys,
-            Line2D([], [], color="#00c000", label="overlay: target", **square),
-            Line2D([], [], color="#e00000", label="overlay: registered source", **square),
-        ]
+def overlap_keys() -> list[Line2D]:
+    """Legend entries of an outline and of `panels.show_overlap`."""
+    return [
+        Line2D([], [], color=panels.SEGMENTATION, label="segmentation"),
+        Line2D([], [], color=panels.IN_BOTH, label="overlap: both", **SQUARE),
+        Line2D([], [], color=panels.ONLY_TARGET, label="target alone", **SQUARE),
+        Line2D([], [], color=panels.ONLY_MOVED, label="(registered) source alone", **SQUARE),
+    ]
+
+
+def overlay_keys() -> list[Line2D]:
+    """Legend entries of two images laid over each other, where there is no segmentation."""
+    return [
+        Line2D([], [], color="#00c000", label="overlay: target", **SQUARE),
+        Line2D([], [], color="#e00000", label="overlay: registered source", **SQUARE),
+    ]
+
+
+def draw_foot(foot: FigureBase, scale: AxesImage, keys: list[Line2D]) -> None:
+    """Legend and colour bar of the differences, side by side."""
     words, bar = foot.subplots(1, 2, width_ratios=(3, 1))
     words.set_axis_off()
     words.legend(handles=keys, loc="center left", ncols=3, fontsize=SMALL, borderaxespad=0)

@@ -7,7 +7,6 @@ from lmcore.errors import InputError
 from lmcore.population.build_images import image_records, suitable_size
 from lmcore.population.build_volumes import survey_volumes, volume_records
 from lmcore.population.checks import check_settings, check_training
-from lmcore.population.parallel import map_in_order
 from lmcore.population.preprocessing import Preprocessing
 from lmcore.population.region import Medoid, region_mask
 from lmcore.population.splits import draw_splits, write_splits
@@ -15,8 +14,6 @@ from lmcore.population.store import Record, write_population
 from lmcore.population.table import Subject, is_volume, read_subjects
 from lmcore.population.volume_preprocessing import VolumePreprocessing
 from lmcore.seeds import derive_seed
-
-__all__ = ["map_in_order", "preprocess_population"]
 
 
 def preprocess_population(

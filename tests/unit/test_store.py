@@ -14,7 +14,8 @@ from PIL import Image
 import lmcore
 from lmcore.errors import InputError
 from lmcore.points.geometry import apply_affine
-from lmcore.population.build import map_in_order, preprocess_population
+from lmcore.population.build import preprocess_population
+from lmcore.population.parallel import map_in_order
 from lmcore.population.preprocessing import Preprocessing, prepare_image
 from lmcore.population.readers import read_image
 from lmcore.population.splits import read_splits
