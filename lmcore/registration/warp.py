@@ -5,8 +5,6 @@ import functools
 import torch
 import torch.nn.functional as F
 
-from lmcore.registration import spline
-
 
 def upsample(transform: torch.Tensor, coarse: tuple[int, ...], shape: tuple[int, ...]):
     """(B, S, *shape, d): T on the full grid from (B, S, d, P) on a control grid of shape `coarse`.
@@ -78,28 +76,6 @@ def sample_each(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """
     # every image is a source with one target
     return sample(images, points.transpose(0, 1)).transpose(0, 1)
-
-
-def register(
-    basis: torch.Tensor,
-    coarse: tuple[int, ...],
-    source_landmarks: torch.Tensor,
-    images: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Register S sources to B targets, all pairs, by a basis that is at hand.
-
-    Arguments:
-        basis: (B, P, M) cardinal basis of the targets on the control grid `coarse`.
-        source_landmarks: (S, M, d), corners included.
-        images: (S, C, *spatial) sources.
-    Returns:
-        registered (B, S, C, *spatial), and the source coordinates (B, S, *spatial, d).
-    """
-    # grid_sample's backward pass in 2D on the CPU ends the process where a coordinate is NaN;
-    # such landmarks get no gradient from here, whoever made them keeps the NaN
-    finite = torch.nan_to_num(source_landmarks)
-    points = upsample(spline.transform(basis, finite), coarse, tuple(images.shape[2:]))
-    return sample(images, points), points
 
 
 def folded_share(points: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from registering import register
 
 from lmcore.discovery import redundancy
 from lmcore.discovery.redundancy import Target, rank_landmarks, removal_order, select_landmarks
@@ -29,7 +30,7 @@ def refitted_loss(images, points, kept, kernel):
         for source in range(len(images)):
             if source != target:
                 at = spline.with_corners(points[source : source + 1, kept])
-                found, _ = warp.register(basis, shape, at, images[source : source + 1])
+                found, _ = register(basis, shape, at, images[source : source + 1])
                 losses.append((found[0, 0] - images[target]).square().mean().item())
     return np.mean(losses)
 
@@ -206,7 +207,7 @@ class TestRank:
         fitted = spline.fit(spline.with_corners(points[target : target + 1]))
         basis = spline.cardinal_basis(fitted, spline.regular_grid((16, 27)))
         at = spline.with_corners(points[source : source + 1])
-        return warp.register(basis, (16, 27), at, images[source : source + 1])[0][0, 0, 0].numpy()
+        return register(basis, (16, 27), at, images[source : source + 1])[0][0, 0, 0].numpy()
 
     @pytest.mark.parametrize("mask", [None, np.zeros((16, 27), np.float32)])
     def test_a_region_that_is_not_there(self, ranked, monkeypatch, mask, tmp_path):

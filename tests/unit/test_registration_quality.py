@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from registering import register
 
 from lmcore.analysis import registration_pairs, registration_quality
 from lmcore.analysis.overlap import dice, hd95
@@ -35,7 +36,7 @@ def registered_one(images, points, target, source):
     fitted = spline.fit(spline.with_corners(points[target : target + 1]))
     basis = spline.cardinal_basis(fitted, spline.regular_grid(SHAPE))
     at = spline.with_corners(points[source : source + 1])
-    image, grid = warp.register(basis, SHAPE, at, images[source : source + 1])
+    image, grid = register(basis, SHAPE, at, images[source : source + 1])
     return image[0, 0], grid[0, 0]
 
 

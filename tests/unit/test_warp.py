@@ -3,9 +3,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from registering import register
 from scipy.ndimage import map_coordinates
 
 from lmcore.registration import spline, warp
+from lmcore.registration.evaluation import evaluate
 
 
 def points(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -24,7 +26,7 @@ def test_a_translation_lands_on_the_exact_voxel(shape, move, kernel):
     target = points(1, 12, dimension)
     step = torch.tensor([2 * m / (n - 1) for m, n in zip(move, shape[::-1], strict=True)])
     basis = spline.cardinal_basis(spline.fit(target, kernel), spline.regular_grid(shape))
-    registered, grid = warp.register(basis, shape, target + step, image)
+    registered, grid = register(basis, shape, target + step, image)
     back = tuple(-m for m in move[::-1])
     expected = torch.roll(image[0, 0], back, dims=tuple(range(dimension)))
     inside = tuple(slice(max(0, -m), n - max(0, m)) for m, n in zip(move[::-1], shape, strict=True))
@@ -53,10 +55,10 @@ def test_register_is_the_loop_over_pairs():
     images = torch.rand(3, 2, *shape)
     targets, sources = points(2, 10, 2), points(3, 10, 2, seed=1)
     basis = spline.cardinal_basis(spline.fit(targets), spline.regular_grid(shape))
-    registered, grid = warp.register(basis, shape, sources, images)
+    registered, grid = register(basis, shape, sources, images)
     assert registered.shape == (2, 3, 2, *shape)
     for b, s in itertools.product(range(2), range(3)):
-        one, at = warp.register(basis[b : b + 1], shape, sources[s : s + 1], images[s : s + 1])
+        one, at = register(basis[b : b + 1], shape, sources[s : s + 1], images[s : s + 1])
         torch.testing.assert_close(registered[b, s], one[0, 0], atol=1e-5, rtol=0)
         torch.testing.assert_close(grid[b, s], at[0, 0], atol=1e-6, rtol=0)
 
@@ -66,14 +68,13 @@ def test_a_source_whose_landmarks_are_nan_is_survived(shape):
     """torch's own backward pass ends the process on a NaN coordinate in 2D (torch 2.13, CPU)."""
     images, dimension = torch.rand(2, 1, *shape), len(shape)
     sources = points(2, 10, dimension)
-    basis = spline.cardinal_basis(
-        spline.fit(points(1, 10, dimension, seed=1)), spline.regular_grid(shape)
-    )
+    fitted, grid = spline.fit(points(1, 10, dimension, seed=1)), spline.regular_grid(shape)
     gradients = []
     for first in (0.5, float("nan")):
         sources[0] = first
         leaf = sources.clone().requires_grad_()
-        warp.register(basis, shape, leaf, images)[0].sum().backward()
+        at = warp.upsample(evaluate(fitted, leaf, grid), shape, shape)
+        warp.sample(images, at).sum().backward()
         gradients.append(leaf.grad)
     assert not gradients[1][0].any()
     assert gradients[1][1].abs().min() > 0
@@ -91,7 +92,7 @@ def test_image_moves_where_the_landmarks_move(shape):
     squared = (grid - source[0, 2]).square().sum(-1)
     image = torch.exp(-squared / 0.01).view(1, 1, *shape)
     basis = spline.cardinal_basis(spline.fit(spline.with_corners(target)), grid)
-    registered, _ = warp.register(basis, shape, spline.with_corners(source), image)
+    registered, _ = register(basis, shape, spline.with_corners(source), image)
     brightest = grid[registered.flatten().argmax()]
     voxel = torch.tensor([2 / (n - 1) for n in shape[::-1]], dtype=torch.float64)
     assert ((brightest - target[0, 2]) / voxel).abs().max() < 1
