@@ -166,6 +166,7 @@ rule score_severity:
     params:
         population=setting("population/simulate"),
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         control=setting("population/control"),
         settings=setting("analyses/severity"),
         seed=seed_of("severity"),
@@ -211,7 +212,7 @@ rule compare_mean_shapes:
         population=population_of,
         subjects=subjects_of,
         landmarks="<results>/{run}/landmarks/retained.csv",
-        all="<results>/{run}/landmarks/all.csv",
+        all=all_landmarks_of,
         truth=truth_of,
         surface=true_surface_of,
     output:
@@ -237,6 +238,7 @@ rule compare_mean_shapes:
         runtime="1h",
     params:
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         control=setting("population/control"),
         kernel=setting("model/kernel"),
         seed=seed_of("mean_shapes"),

@@ -41,6 +41,8 @@ def write_content(
 def write_meshes(folder: Path, found: Mapping[str, np.ndarray], centre: np.ndarray) -> None:
     """control_mean.vtp, with the distance and the test at its vertices, and case_mean.vtp.
 
+    The folder stays empty where points have no faces.
+
     Arguments:
         found: as of `write_content`; centre: (3,) of the grid, mm, which becomes the origin.
     """
@@ -48,7 +50,7 @@ def write_meshes(folder: Path, found: Mapping[str, np.ndarray], centre: np.ndarr
 
     folder = FilePath(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, start in (("control_mean", ""), ("case_mean", "case_")):
+    for name, start in (("control_mean", ""), ("case_mean", "case_")) if "faces" in found else ():
         vertices = np.float32(found[f"{start}vertices"] - centre)
         mesh = pyvista.PolyData.from_regular_faces(vertices, found[f"{start}faces"])
         if not start:

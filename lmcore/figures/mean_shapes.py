@@ -218,9 +218,11 @@ def draw_histograms(
     )
     draw_log_distances(honest, scores, "mahalanobis", means)
     found = values.loc["mahalanobis_auc"]
+    p = values.loc["mahalanobis_auc_p", "value"]
+    said = f"p = {p:.2g}" if p >= 1e-3 else "p < 0.001"
     honest.set_title(
         "each control left out of its fit, covariance shrunk\n"
-        f"AUC {found['value']:.2f} [{found['ci_low']:.2f}, {found['ci_high']:.2f}]",
+        f"AUC {found['value']:.2f} [{found['ci_low']:.2f}, {found['ci_high']:.2f}], {said}",
         fontsize=TINY,
     )
 

@@ -111,16 +111,16 @@ def test_test_and_held_out_labels_do_not_reach_the_fit(splits):
     names = np.array([f"s{number}" for number in range(60)], dtype=object)
     labels = np.array(["a", "b"], dtype=object)[group]
     values = points.reshape(60, 6)
-    first = predict_test(Descriptors(names, values, labels, splits), hidden=8, seed=0)
+    first = predict_test(Descriptors(names, values, labels, splits, names), hidden=8, seed=0)
     unseen = np.isin(splits, ["test", "held_out"])
     turned, moved = labels.copy(), values.copy()
     turned[unseen] = np.where(labels[unseen] == "a", "b", "a")
     moved[splits == "held_out"] += 100
-    second = predict_test(Descriptors(names, moved, turned, splits), hidden=8, seed=0)
+    second = predict_test(Descriptors(names, moved, turned, splits, names), hidden=8, seed=0)
     assert first.tolist() == second.tolist()
     # the labels of train do reach it
     turned = np.where(labels == "a", "b", "a").astype(object)
-    third = predict_test(Descriptors(names, values, turned, splits), hidden=8, seed=0)
+    third = predict_test(Descriptors(names, values, turned, splits, names), hidden=8, seed=0)
     assert (third[splits == "test"] != first[splits == "test"]).any()
 
 

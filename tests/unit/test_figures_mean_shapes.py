@@ -59,6 +59,7 @@ def files(tmp_path):
     table |= {"mahalanobis_in_sample": np.r_[[5 / np.sqrt(6)] * CONTROLS, 3, 4, 5]}
     pd.DataFrame(table).to_csv(tmp_path / "mean_shapes.csv", index=False)
     rows = [number_row("mahalanobis_auc", 0.875, "", 9, (0.5, 0.96)),
+            number_row("mahalanobis_auc_p", 0.04, "", 9),
             number_row("mahalanobis_modes_in_sample", CONTROLS - 1, "modes", 9)]  # fmt: skip
     write_numbers(tmp_path / "mean_shapes.numbers.csv", rows)
     return tmp_path, found, example, attributes

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawing import bare_axes, shown_points
+from matplotlib.colors import to_hex
 
 from lmcore.analysis.numbers import number_row, read_numbers, tabulate_numbers, write_numbers
 from lmcore.errors import InputError
@@ -23,6 +24,7 @@ from lmcore.figures.severity import (
     plot_severity,
     read_severity,
 )
+from lmcore.figures.style import COLOURS
 
 NAMES = ("z_particles", "z_rating", "particles_rating", "z_truth")
 
@@ -69,6 +71,8 @@ def test_a_histogram_counts_each_group(scored):
     highest = drawn_counts(axes)
     # three controls at 1 and one case in a bin each; controls are drawn first, at the back
     assert highest == {r"b\$b, n = 6": 3, "a, n = 3": 1}
+    # the controls have the first colour, whatever the names
+    assert [to_hex(patch.get_edgecolor()).upper() for patch in axes.patches] == list(COLOURS[:2])
     assert axes.get_xlim()[0] < 1
     assert axes.get_xlim()[1] > 8
 
@@ -77,7 +81,7 @@ def test_a_scatter_is_normalised_by_the_maximum_of_those_shown(scored):
     table = read_severity(scored / "severity.csv")
     numbers = read_numbers(scored / "all.csv").set_index("name")
     axes = bare_axes()
-    draw_agreement(axes, table, AGREEMENTS[1], numbers)
+    draw_agreement(axes, table, AGREEMENTS[1], numbers, "b$b")
     np.testing.assert_allclose(shown_points(axes), [[0.25, 0.5], [0.5, 1], [1, 0.75]])
     assert axes.get_xlabel() == "mean rating / maximum"
     assert axes.get_ylabel() == "Z of the landmarks / maximum"
@@ -101,7 +105,7 @@ def test_the_figure_of_severity_holds_what_there_is(scored, saved):
     plot_severity(*files, "given landmarks", scored / "engine.json")
     whole = saved[0]
     assert sum(ax.axison for ax in whole.axes) == 2 + 3
-    assert "0.90 [0.70, 0.95], p < 0.001" in whole.axes[0].get_title()
+    assert "0.90 [0.70, 0.95], corrected p < 0.001" in whole.axes[0].get_title()
     footer = whole.get_supxlabel()
     assert footer == "particles: point drift, not ShapeWorks · given landmarks"
     numbers = pd.read_csv(scored / "numbers.csv")

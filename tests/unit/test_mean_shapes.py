@@ -10,14 +10,16 @@ import pyvista
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from lmcore.analysis.mean_shapes import compare_mean_shapes, compare_points
+from lmcore.analysis.mean_shapes import compare_mean_shapes
 from lmcore.analysis.numbers import read_numbers
 from lmcore.analysis.true_bump import bump_numbers, carry, read_truth, strongest_outward
 from lmcore.errors import InputError
 from lmcore.files import write_csv
+from lmcore.points.files import write_points
 from lmcore.points.geometry import apply_affine, index_to_normalised
 from lmcore.points.landmarks import landmark_table
 from lmcore.points.procrustes import Rigid
+from lmcore.population.given import import_landmarks
 from lmcore.population.segmentations import distance_transform
 from lmcore.population.store import Population, Record, write_population
 
@@ -96,6 +98,11 @@ def population(tmp_path_factory):
         file["bump"] = share_of(unit) > 0.5
         file["cut"] = unit[:, 2] < -0.85
     return folder
+
+
+def write_points_of(folder, names, shapes):
+    for name, points in zip(names, shapes, strict=True):
+        write_points(folder / f"{name}.txt", points)
 
 
 def compare(folder, out, **changes):
@@ -295,9 +302,15 @@ def test_given_points_that_differ_by_a_bump_are_told_apart(tmp_path):
         shapes.append(points @ turn + random.normal(0, 20, 3))
         labels.append("b" if height else "a")
     names = [f"p{number}" for number in range(21)]
-    outputs = [tmp_path / f"mean_shapes{end}" for end in (".csv", ".numbers.csv", ".h5")]
-    compare_points(names, labels, np.array(shapes), "a", 1, *outputs)
-    values = read_numbers(outputs[1]).set_index("name")["value"]
+    write_points_of(tmp_path, names, shapes)
+    table = {"subject": names, "landmarks": [f"{name}.txt" for name in names], "group": labels}
+    write_csv(tmp_path / "table.csv", pd.DataFrame(table))
+    outputs = tmp_path / "retained.csv", tmp_path / "subjects.csv"
+    import_landmarks(tmp_path / "table.csv", None, "group", *outputs)
+    given = {"population_path": None, "all_path": None, "truth_path": None, "surface_path": None}
+    values = compare(tmp_path, tmp_path / "out", control="a", **given)
+    outputs = [tmp_path / "out" / f"mean_shapes{end}" for end in (".csv", ".numbers.csv", ".h5")]
+    assert list((tmp_path / "out/surfaces").iterdir()) == []
     assert values["mahalanobis_auc"] > 0.95
     with h5py.File(outputs[2]) as file:
         assert "faces" not in file

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from lmcore.analysis.descriptors import read_shapes
 from lmcore.analysis.mahalanobis import Estimator, cross_fit
 from lmcore.analysis.numbers import read_numbers
 from lmcore.analysis.overlap import dice, hd95
@@ -19,7 +20,7 @@ from lmcore.analysis.registration_examples import (
     write_pair_examples,
 )
 from lmcore.analysis.separation import auc
-from lmcore.analysis.severity import read_shapes, score_severity
+from lmcore.analysis.severity import score_severity
 from lmcore.errors import InputError
 from lmcore.particles.shapeworks import read_particles
 from lmcore.points.landmarks import landmark_table
@@ -175,8 +176,8 @@ def test_errors_of_the_user_are_one_line(skulls):
     folder, _, _ = skulls
     with pytest.raises(InputError, match="0 control subjects .population.control."):
         score(folder, control="normal")
-    with pytest.raises(InputError, match="no column 'patient' .analyses.severity.person."):
-        score(folder, person="patient")
+    with pytest.raises(InputError, match="no person column 'patient'"):
+        score(folder, person_column="patient")
     table = pd.read_csv(folder / "landmarks.csv")
     table[["x", "y", "z"]] = 0.5
     table.to_csv(folder / "landmarks.csv", index=False)
@@ -221,7 +222,7 @@ def test_nothing_separates_the_real_femurs(tmp_path):
     people = {"person": [name[:3] for name in names], "group": [name[0] for name in names]}
     subjects = pd.DataFrame({"subject": names, "image": "x", "split": "held_out"} | people)
     subjects.to_csv(tmp_path / "subjects.csv", index=False)
-    table, numbers = score(tmp_path, population=None, control="n", person="person")
+    table, numbers = score(tmp_path, population=None, control="n", person_column="person")
     area = numbers.loc["z_auc"]
     assert 0.35 < area["value"] < 0.65
     assert area["ci_low"] < 0.5 < area["ci_high"]

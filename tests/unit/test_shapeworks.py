@@ -241,7 +241,7 @@ def test_a_file_that_is_no_program_is_not_shapeworks(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [("1 2\n", "three finite"), ("1 2 x\n", "cannot be read"), ("1 2 nan\n", "three finite"),
+    [("1 2\n", "not three numbers"), ("1 2 x\n", "cannot be read"), ("1 2 nan\n", "finite numbers"),
      ("1 2 3\n", "1 particles, a_world.particles has 2")],
 )  # fmt: skip
 def test_particles_that_are_none_are_refused_by_name(tmp_path, content, fault):
