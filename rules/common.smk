@@ -361,8 +361,14 @@ def particles_of(wildcards):
 def analyses_of(run):
     """The analyses a run asks for, and those every run has."""
     asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
-    more = ["group_registration"] if "severity" in asked else []
+    more = ["group_registration"] if group_analysis(run) else []
     return ["registration", *asked, *more]
+
+
+def group_analysis(run):
+    """The analysis that says how far subjects lie from the controls, or None."""
+    analyses = RUNS[run]["analyses"]
+    return next((key for key in GROUP_SCORES if analyses[key] is not None), None)
 
 
 def numbers_of(wildcards):
@@ -377,6 +383,7 @@ def timings_of(wildcards):
     return expand("<results>/{run}/{part}/timings.csv", run=wildcards.run, part=TIMED)
 
 
+GROUP_SCORES = {"severity": "z", "mean_shapes": "mahalanobis"}  # and the column of each
 TIMED = ["model", "landmarks"]
 WITH_FIGURE = [
     *["clustering", "classification", "shape_model"],
@@ -419,6 +426,8 @@ def paper_figures():
         made += [4, 5]
     if "camfai" in RUNS and "mean_shapes" in analyses_of("camfai"):
         made += [6, 7, 8] if RUNS["camfai"]["preprocess"]["region"] else [7, 8]
+    if "cardiac" in RUNS:
+        made.append(9)
     return expand("<results>/figures/figure_{number}.png", number=made)
 
 

@@ -8,7 +8,6 @@ with job(snakemake):
         population_path=snakemake.input.population,
         subjects_path=snakemake.input.subjects,
         landmarks_path=snakemake.input.landmarks,
-        all_path=snakemake.input.all,
         class_column=snakemake.params.class_column,
         control=snakemake.params.control,
         kernel=snakemake.params.kernel,

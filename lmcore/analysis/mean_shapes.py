@@ -16,7 +16,6 @@ from lmcore.analysis.group_difference import (
     of_persons,
     permutation_p_values,
 )
-from lmcore.analysis.group_example import choose_subject, registered_pair
 from lmcore.analysis.mean_shape_files import write_content, write_meshes
 from lmcore.analysis.mean_surfaces import (
     AlignedFrame,
@@ -48,7 +47,6 @@ def compare_mean_shapes(
     population_path: Path,
     subjects_path: Path,
     landmarks_path: Path,
-    all_path: Path,
     class_column: str,
     control: str,
     kernel: str,
@@ -69,7 +67,7 @@ def compare_mean_shapes(
 
     Arguments:
         population_path, subjects_path: the experiment's; every split takes part.
-        landmarks_path, all_path: landmarks/retained.csv, and all.csv for the registered pair.
+        landmarks_path: landmarks/retained.csv.
         class_column, control: the column of subjects.csv and its value that is normal; subjects
             without a label take no part.
         kernel: of the registration's spline.
@@ -96,19 +94,11 @@ def compare_mean_shapes(
         if surface_path:
             truth = read_truth(surface_path, truth_path, groups.subjects)
         found, reported = _compare_surfaces(population, groups, rows, kernel, seed, truth)
-        candidates = [np.flatnonzero(groups.cases == case) for case in (True, False)]
-        pair = [
-            rows[choose_subject(of_group, groups.splits, population.segmented[rows])]
-            for of_group in candidates
-        ]
-        every = read_landmarks(all_path)
-        example = registered_pair(population, *pair, every, retained, kernel)
-        names = [population.subjects[row] for row in pair]
-        attributes = {"oriented": population.oriented, "source": names[0], "target": names[1]}
+        attributes = {"oriented": population.oriented}
         centre = grid_centre(population.shape, population.spacing)
     table, scored = _score(groups, seed)
     write_csv(output, table)
-    write_content(content, found | {"numbers": retained}, groups, attributes, example)
+    write_content(content, found | {"numbers": retained}, groups, attributes)
     write_meshes(meshes, found, centre)
     write_numbers(numbers, reported + scored)
 
@@ -127,7 +117,7 @@ def compare_points(
     """The same of given corresponding points on surfaces, which are their own vertices.
 
     In place of a distance between surfaces the difference of the means along the normals of the
-    controls' mean is written; there are no meshes and there is no registered pair.
+    controls' mean is written, and there are no meshes.
 
     Arguments:
         subjects: (N) ids; labels: (N) groups; shapes: (N, M, 3) mm.
