@@ -178,10 +178,12 @@ rule score_severity:
 
 
 rule register_groups:
-    """One case registered to a case and to a control, for Fig. 4."""
+    """One case registered to a case and to a control, for Figs. 4 and 7."""
     input:
         population=population_of,
-        severity="<results>/{run}/analysis/severity.csv",
+        scores=lambda wildcards: (
+            f"<results>/{wildcards.run}/analysis/{group_analysis(wildcards.run)}.csv"
+        ),
         all="<results>/{run}/landmarks/all.csv",
         retained="<results>/{run}/landmarks/retained.csv",
     output:
@@ -197,6 +199,7 @@ rule register_groups:
         mem="4GB",
         runtime="30m",
     params:
+        score=lambda wildcards: GROUP_SCORES[group_analysis(wildcards.run)],
         control=setting("population/control"),
         kernel=setting("model/kernel"),
         code=code("register_groups"),
@@ -212,7 +215,6 @@ rule compare_mean_shapes:
         population=population_of,
         subjects=subjects_of,
         landmarks="<results>/{run}/landmarks/retained.csv",
-        all=all_landmarks_of,
         truth=truth_of,
         surface=true_surface_of,
     output:

@@ -192,13 +192,6 @@ def population_of(wildcards):
     return f"<results>/{experiment_of(run_of(wildcards))}/population.h5"
 
 
-def all_landmarks_of(wildcards):
-    """all.csv, or nothing where landmarks are given."""
-    if gives_landmarks(wildcards.run):
-        return []
-    return f"<results>/{wildcards.run}/landmarks/all.csv"
-
-
 def subjects_of(wildcards):
     return f"<results>/{experiment_of(run_of(wildcards))}/subjects.csv"
 
@@ -396,8 +389,14 @@ def analyses_of(run):
     asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
     if gives_landmarks(run):
         return asked
-    more = ["group_registration"] if "severity" in asked else []
+    more = ["group_registration"] if group_analysis(run) else []
     return ["registration", *asked, *more]
+
+
+def group_analysis(run):
+    """The analysis that says how far subjects lie from the controls, or None."""
+    analyses = RUNS[run]["analyses"]
+    return next((key for key in GROUP_SCORES if analyses[key] is not None), None)
 
 
 def numbers_of(wildcards):
@@ -414,6 +413,7 @@ def timings_of(wildcards):
     return expand("<results>/{run}/{part}/timings.csv", run=wildcards.run, part=TIMED)
 
 
+GROUP_SCORES = {"severity": "z", "mean_shapes": "mahalanobis"}  # and the column of each
 TIMED = ["model", "landmarks"]
 WITH_FIGURE = [
     *["clustering", "classification", "shape_model"],
@@ -459,6 +459,8 @@ def paper_figures():
         made += [4, 5]
     if "camfai" in RUNS and "mean_shapes" in analyses_of("camfai"):
         made += [6, 7, 8] if RUNS["camfai"]["preprocess"]["region"] else [7, 8]
+    if "cardiac" in RUNS:
+        made.append(9)
     return expand("<results>/figures/figure_{number}.png", number=made)
 
 

@@ -8,7 +8,6 @@ with job(snakemake):
         population_path=snakemake.input.population or None,
         subjects_path=snakemake.input.subjects,
         landmarks_path=snakemake.input.landmarks,
-        all_path=snakemake.input.all or None,
         class_column=snakemake.params.class_column,
         person_column=snakemake.params.person_column,
         control=snakemake.params.control,

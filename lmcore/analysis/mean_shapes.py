@@ -6,7 +6,6 @@ import numpy as np
 
 from lmcore.analysis.descriptors import read_descriptors, read_shapes
 from lmcore.analysis.group_difference import compare_at_points, difference_numbers, score_groups
-from lmcore.analysis.group_example import choose_subject, registered_pair
 from lmcore.analysis.mean_shape_files import write_content, write_meshes
 from lmcore.analysis.mean_surfaces import (
     AlignedFrame,
@@ -33,7 +32,6 @@ def compare_mean_shapes(
     population_path: Path | None,
     subjects_path: Path,
     landmarks_path: Path,
-    all_path: Path | None,
     class_column: str,
     control: str,
     kernel: str,
@@ -59,7 +57,7 @@ def compare_mean_shapes(
     Arguments:
         population_path, subjects_path: the experiment's; every split takes part. None: landmarks
             are given, in mm.
-        landmarks_path, all_path: landmarks/retained.csv, and all.csv for the registered pair.
+        landmarks_path: landmarks/retained.csv.
         class_column, control: the column of subjects.csv and its value that is normal; subjects
             without a label take no part.
         kernel: of the registration's spline.
@@ -79,7 +77,7 @@ def compare_mean_shapes(
     if shapes.shape[-1] != 3:
         raise InputError("analyses.mean_shapes needs volumes: set it to null")
     groups = Groups.of(data, shapes, control)
-    retained, example, centre = read_landmarks(landmarks_path).numbers, None, np.zeros(3)
+    retained, centre = read_landmarks(landmarks_path).numbers, np.zeros(3)
     if population_path is None:
         found, attributes = _compare_points(groups, seed), {"oriented": False}
         reported = difference_numbers(found, groups)
@@ -90,19 +88,11 @@ def compare_mean_shapes(
             if surface_path:
                 truth = read_truth(surface_path, truth_path, groups.subjects)
             found, reported = _compare_surfaces(population, groups, rows, kernel, seed, truth)
-            candidates = [np.flatnonzero(groups.cases == case) for case in (True, False)]
-            pair = [
-                rows[choose_subject(of_group, groups.splits, population.segmented[rows])]
-                for of_group in candidates
-            ]
-            every = read_landmarks(all_path)
-            example = registered_pair(population, *pair, every, retained, kernel)
-            names = [population.subjects[row] for row in pair]
-            attributes = {"oriented": population.oriented, "source": names[0], "target": names[1]}
+            attributes = {"oriented": population.oriented}
             centre = grid_centre(population.shape, population.spacing)
     table, scored = score_groups(groups)
     write_csv(output, table)
-    write_content(content, found | {"numbers": retained}, groups, attributes, example)
+    write_content(content, found | {"numbers": retained}, groups, attributes)
     write_meshes(meshes, found, centre)
     write_numbers(numbers, reported + scored)
 

@@ -66,7 +66,7 @@ def evaluate_registration(
         if len(test) < 2:
             raise InputError("split test needs two subjects to register: change population.split")
         chosen = fixed_subset(test, MOST_SUBJECTS, seed)
-        sample, oriented = Sample.of(population, chosen), population.oriented
+        sample = Sample.of(population, chosen)
     points, fewer = (torch.from_numpy(table.normalised[chosen]) for table in (every, kept))
     found = register_pairs(sample, points, fewer, kernel)
     if np.isnan(found["loss_after"]).all():
@@ -81,9 +81,7 @@ def evaluate_registration(
         number_row("landmarks_retained", len(kept.numbers), "", len(kept.subjects)),
     ]
     write_numbers(numbers, registration_numbers(found, unit, seed) + counts)
-    content, _ = register_examples(
-        sample, points, example_pairs(sample), every, kept, kernel, oriented
-    )
+    content, _ = register_examples(sample, points, example_pairs(sample), every, kept, kernel)
     write_examples(examples, content)
 
 

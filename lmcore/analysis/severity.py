@@ -16,12 +16,12 @@ from lmcore.analysis.ratings import read_mean_ratings
 from lmcore.analysis.separation import auc, auc_interval, holm, separation_p
 from lmcore.errors import InputError
 from lmcore.files import write_csv
+from lmcore.population.splits import UNSEEN
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
 
 Path = str | os.PathLike
-UNSEEN = ("test", "held_out")  # splits that neither trained the encoder nor stopped its training
 SCORES = ("z", "z_in_sample", "z_unseen", "z_particles", "rating", "severity", "z_truth")
 DEGENERATE = 1e-6  # spread over mean of distances that are equal but for rounding
 

@@ -39,17 +39,15 @@ class MeanShapes:
     """The content of analysis/mean_shapes.h5.
 
     Attributes:
-        arrays: by name, see `lmcore.analysis.mean_shape_files`; example: those of its group.
+        arrays: by name, see `lmcore.analysis.mean_shape_files`.
         control, case: names of the groups; oriented: whether directions are known.
     """
 
     def __init__(self, path: Path):
         with h5py.File(path, "r", locking=False) as file:
-            self.arrays = {k: v[:] for k, v in file.items() if isinstance(v, h5py.Dataset)}
-            self.example = {k: v[:] for k, v in file.get("example", {}).items()}
-            self.attributes = dict(file.attrs)
-        self.control, self.case = self.attributes["control"], self.attributes["case"]
-        self.oriented = bool(self.attributes["oriented"])
+            self.arrays = {name: values[:] for name, values in file.items()}
+            self.control, self.case = file.attrs["control"], file.attrs["case"]
+            self.oriented = bool(file.attrs["oriented"])
 
     @property
     def surface(self) -> Surface | None:

@@ -13,6 +13,7 @@ from lmcore.seeds import derive_seed
 
 FEWEST_SUBJECTS = 5
 DRAWN = ("train", "validation", "test")
+UNSEEN = ("test", "held_out")  # they neither train an encoder nor stop its training
 
 
 def assign_splits(

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.transform import Rotation
 from scipy.stats import kstest
 
@@ -15,7 +14,6 @@ from lmcore.analysis.group_difference import (
     permutation_p_values,
     score_groups,
 )
-from lmcore.analysis.group_example import choose_subject, registered_pair
 from lmcore.analysis.mahalanobis import Estimator
 from lmcore.analysis.mean_surfaces import (
     AlignedFrame,
@@ -26,8 +24,6 @@ from lmcore.analysis.mean_surfaces import (
 )
 from lmcore.analysis.separation import auc_interval
 from lmcore.analysis.two_groups import Groups
-from lmcore.discovery.objective import Registrar
-from lmcore.points.landmarks import Landmarks
 from lmcore.points.procrustes import align, generalised_procrustes
 from lmcore.population.store import Population, Record, write_population
 
@@ -210,38 +206,3 @@ def test_a_control_and_its_other_side_are_left_out_of_what_they_are_held_against
     assert leaking["value"] == 1.0  # of groups that do not differ
     # both sides of a person tell no more than one: 12 and 6 people
     assert (honest["ci_low"], honest["ci_high"]) == auc_interval(honest["value"], 12, 6)
-
-
-def test_the_example_is_of_the_split_that_proves_most_and_has_a_segmentation():
-    splits = ["train", "validation", "test", "test", "held_out"]
-    segmented = np.array([True, True, False, True, True])
-    assert choose_subject([0, 1, 2, 3, 4], splits, segmented) == 3
-    assert choose_subject([0, 1, 2], splits, segmented) == 1
-    assert choose_subject([2], splits, segmented) == 2
-
-
-@pytest.mark.parametrize("kernel", ["paper", "thin_plate"])
-def test_the_example_is_registered_as_the_engine_does(tmp_path, blobs, kernel):
-    shape, random = (14, 12, 17), np.random.default_rng(0)
-    images = blobs(2, shape)
-    masks = (images[:, 0] > 0.4).astype(np.uint8)
-    records = [
-        Record(image, np.eye(4), shape, mask, np.zeros(shape, np.float32))
-        for image, mask in zip(images, masks, strict=True)
-    ]
-    path = tmp_path / "population.h5"
-    write_population(path, ["a", "b"], shape, 1, {}, records, spacing=3.0, segmented=True)
-    points = random.uniform(-0.8, 0.8, (1, 9, 3)) + random.uniform(-0.1, 0.1, (2, 9, 3))
-    # the table's order is not the population's
-    every = Landmarks(["b", "a"], list(range(1, 10)), points[::-1], points[::-1])
-    with Population(path) as population:
-        pair = registered_pair(population, 1, 0, every, [1, 4], kernel)
-    moving = torch.from_numpy(np.stack([images[1, 0], masks[1].astype(np.float32)]))[None]
-    engine = Registrar(shape, kernel).register(
-        moving, torch.from_numpy(points[1:]), torch.from_numpy(points[:1])
-    )
-    registered, segmentation = engine.registered[0, 0].numpy()
-    np.testing.assert_allclose(pair["registered"], registered, atol=2e-4)
-    np.testing.assert_allclose(pair["registered_segmentation"], segmentation, atol=2e-3)
-    np.testing.assert_array_equal(pair["target"], images[0, 0])
-    assert np.flatnonzero(pair["retained"]).tolist() == [0, 3]

@@ -49,6 +49,8 @@ def sample_of(images, segmentations=None, segmented=None, mask=None, spacing=1.0
         segmented=np.zeros(n, dtype=bool) if segmented is None else np.array(segmented),
         mask=mask,
         spacing=spacing,
+        affines=np.stack([np.eye(3)] * n),
+        oriented=False,
     )
 
 

@@ -275,18 +275,21 @@ def boxes(tmp_path):
 def test_pairs_are_chosen_by_distance_not_by_registration(boxes):
     folder, _ = boxes
     table = pd.read_csv(folder / "severity.csv")
-    # median case e, the next lower c; d alone is an unseen control
-    assert typical_pairs(table, "n") == [("e", "c"), ("e", "d")]
+    # the median case e, the nearest c and not a, which is as near but later; d alone is unseen
+    assert typical_pairs(table, "z", "n") == [("e", "c"), ("e", "d")]
     seen = table.assign(split="train")
-    assert typical_pairs(seen, "n")[1] == ("e", "b")
-    with pytest.raises(InputError, match="1 cases and 1 controls"):
-        typical_pairs(table.drop([0, 2]), "n")
+    assert typical_pairs(seen, "z", "n")[1] == ("e", "b")
+    # an unseen case goes before the median one, and the nearest by the score before the next
+    of_a = seen.assign(split=["test", *["train"] * 4], far=[3.0, 9, 1, 2, 3.5])
+    assert typical_pairs(of_a, "far", "n") == [("a", "e"), ("a", "b")]
+    with pytest.raises(InputError, match="1 cases and 2 controls"):
+        typical_pairs(table.drop([0, 2]), "z", "n")
 
 
 def test_a_case_is_registered_to_a_case_and_to_a_control(boxes):
     folder, areas = boxes
     register_groups(
-        folder / "population.h5", folder / "severity.csv", folder / "all.csv",
+        folder / "population.h5", folder / "severity.csv", "z", folder / "all.csv",
         folder / "retained.csv", "n", "thin_plate", folder / "pairs.h5", folder / "pairs.csv",
     )  # fmt: skip
     numbers = read_numbers(folder / "pairs.csv").set_index("name")
@@ -294,6 +297,8 @@ def test_a_case_is_registered_to_a_case_and_to_a_control(boxes):
         pairs = {name: file[name][()] for name in file}
     assert pairs["source_subjects"].tolist() == [b"e", b"e"]
     assert pairs["target_subjects"].tolist() == [b"c", b"d"]
+    assert pairs["spacing"].tolist() == [2.0, 2.0]
+    np.testing.assert_array_equal(pairs["affine"], np.full((2, 2, 4, 4), np.diag([2.0, 2, 2, 1])))
     assert pairs["retained"].tolist() == [True, False, False, False, True, False, False, True]
     np.testing.assert_array_equal(pairs["target_segmentation"], areas[[2, 3]])
     for k, (target, who) in enumerate(((2, "case"), (3, "control"))):
