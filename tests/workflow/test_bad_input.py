@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 import yaml
-from conftest import read_table, write_table
 from PIL import Image
+from projects import read_table, write_table
 
 pytestmark = pytest.mark.workflow
 

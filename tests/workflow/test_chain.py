@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import read_table
+from projects import read_table
 
 from lmcore.discovery.checkpoint import load_encoder
 from lmcore.population.store import Population

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
+from projects import ROOT
 
 pytestmark = pytest.mark.workflow
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import read_table
+from projects import read_table
 
 pytestmark = pytest.mark.workflow
 FOLDER = Path(os.environ.get("LMCORE_REAL_DATA", ""))
