@@ -94,6 +94,27 @@ def write_scans(folder: Path, count: int = 12) -> None:
     write_table(folder / "subjects.csv", rows)
 
 
+def write_points(folder: Path, people: int = 8, cases: int = 6) -> None:
+    """A user's folder: landmarks on ellipsoids, both sides of people, and cases with a bump."""
+    folder.mkdir()
+    random = np.random.default_rng(7)
+    unit = random.normal(size=(60, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    names = [f"n{number:02d}_{side}" for number in range(people) for side in "LR"]
+    names += [f"m{number:02d}_L" for number in range(cases)]
+    own = {name[:3]: random.normal(0, 0.5, (60, 3)) for name in names}
+    rows = []
+    for name in names:
+        points = 20 * unit + own[name[:3]] + random.normal(0, 0.1, (60, 3))
+        if name[0] == "m":
+            points[unit[:, 0] > 0.8] *= 1.2
+        path = folder / f"{name}.particles"
+        path.write_text("".join("{} {} {}\n".format(*point) for point in points))
+        group = {"n": "normal", "m": "bump"}[name[0]]
+        rows.append({"subject": name, "landmarks": path.name, "group": group, "person": name[:3]})
+    write_table(folder / "subjects.csv", rows)
+
+
 def write_table(path: Path, rows: list[dict]) -> None:
     """A subjects table."""
     with path.open("w", newline="", encoding="utf-8") as file:
