@@ -195,8 +195,13 @@ def check_run(name: str, run: Mapping) -> None:
         raise InputError(
             f"{where}.analyses.{analyses[0]} needs population.class, the column with the class"
         )
-    if model["initial_landmarks"] == "particles" and not run["particles"]:
-        raise InputError(f"{where}.model.initial_landmarks is particles: ask for them by particles")
+    if model["initial_landmarks"] == "particles":
+        count = (run["particles"] or {"count": 0})["count"]
+        if count < model["landmarks"]:
+            raise InputError(
+                f"{where}.model.initial_landmarks is particles: the block particles has to ask for "
+                f"as many as there are landmarks ({model['landmarks']}), its count is {count}"
+            )
     training = run["training"]
     if training["validate_every"] > training["pairs"]:
         raise InputError(

@@ -164,10 +164,11 @@ rule score_severity:
         mem="4GB",
         runtime="30m",
     params:
-        population=setting("population/simulate"),
+        simulated=setting("population/simulate"),
         class_column=setting("population/class"),
         person_column=setting("population/person"),
         control=setting("population/control"),
+        trained_on=setting("training/subjects"),
         settings=setting("analyses/severity"),
         seed=seed_of("severity"),
         code=code("score_severity"),

@@ -243,11 +243,14 @@ def any_of(names):
 
 
 def origin_of(run):
-    """Where a run's images come from, in words, for figures and tables."""
-    population = RUNS[run]["population"]
+    """Where a run's images come from and whether test subjects trained, for figures and tables."""
+    population, seen = RUNS[run]["population"], ""
+    if RUNS[run]["training"]["subjects"] == "all":
+        seen = ", test subjects trained the encoder, too"
     if is_simulated(run):
-        return f"simulated population ({population['simulate']})"
-    return f"table {Path(population['table']).parent.name}/{Path(population['table']).name}"
+        return f"simulated population ({population['simulate']}){seen}"
+    table = Path(population["table"])
+    return f"table {table.parent.name}/{table.name}{seen}"
 
 
 def table_of(wildcards):

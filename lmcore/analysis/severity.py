@@ -38,6 +38,7 @@ def score_severity(
     share: float | None = None,
     align: str = "procrustes",
     person_column: str | None = None,
+    trained_on: str = "train",
     particles: Path | None = None,
     ratings: Path | None = None,
     truth: Path | None = None,
@@ -76,6 +77,7 @@ def score_severity(
             landmarks are in mm (2D: pixels) by the columns of their table.
         share: see `Estimator`; None shrinks.
         align: procrustes, or none.
+        trained_on: who trained the encoder, see `TrainingSettings.subjects`.
         person_column: the one that says whom a scan is of, or None. Intervals count persons.
         particles: particles.csv.
         ratings: CSV of subject, rater and score.
@@ -90,7 +92,7 @@ def score_severity(
     scored = Severity(data, control, Estimator(share, align == "procrustes"))
     scored.score("z", shapes, "landmarks")
     scored.score_in_sample(shapes)
-    scored.score_unseen(shapes)
+    scored.score_unseen(shapes, UNSEEN if trained_on == "train" else ("held_out",))
     if particles:
         scored.score("z_particles", read_shapes(particles, data.subjects, population), "particles")
     if ratings:
@@ -155,13 +157,19 @@ class Severity:
         reference = Estimator(PAPER_SHARE, self.estimator.procrustes).fit(shapes[self.is_control])
         self.table["z_in_sample"] = reference(shapes)
 
-    def score_unseen(self, shapes: np.ndarray) -> None:
-        """Distances of subjects whom neither encoder nor model saw, from the controls of train."""
-        unseen = np.isin(self.data.splits, UNSEEN)
+    def score_unseen(self, shapes: np.ndarray, splits: Sequence[str]) -> None:
+        """Distances of subjects whom neither encoder nor model saw, from the controls of train.
+
+        Arguments:
+            splits: those that the encoder never saw.
+        """
+        unseen = np.isin(self.data.splits, splits)
         base = self.is_control & (self.data.splits == "train")
         base &= ~np.isin(self.persons, self.persons[unseen])
         if base.sum() < FEWEST or not (unseen & self.is_control).any():
-            logger.warning("no z_auc_unseen: it needs controls in the splits train and test")
+            logger.warning(
+                "no z_auc_unseen: it needs controls in train, and in test if that did not train"
+            )
             return
         self.table.loc[unseen, "z_unseen"] = self.estimator.fit(shapes[base])(shapes[unseen])
 

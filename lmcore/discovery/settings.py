@@ -32,6 +32,7 @@ class TrainingSettings:
         learning_rate: of Adam.
         grid_stride: of the control grid in training.
         gpus: 0 trains on the CPU, 1 on CUDA.
+        subjects: `train`, or `all` for those of validation and test as well.
     """
 
     landmarks: int
@@ -56,6 +57,7 @@ class TrainingSettings:
     learning_rate: float = 1e-3
     grid_stride: int = 4
     gpus: int = 0
+    subjects: str = "train"
 
     @classmethod
     def of(cls, model: dict, training: dict, weight: float) -> "TrainingSettings":

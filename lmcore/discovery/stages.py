@@ -23,7 +23,7 @@ from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
 from lmcore.points.landmarks import read_landmarks
 from lmcore.points.thinning import farthest_points
-from lmcore.population.splits import splits_of
+from lmcore.population.splits import DRAWN, splits_of
 from lmcore.population.store import Population
 from lmcore.timings import write_timings
 
@@ -52,6 +52,9 @@ def train_encoder(
 ) -> None:
     """Train on the training split, stop by the validation split, see nothing else.
 
+    With `settings.subjects` all, as the paper trains on all femora, everybody trains who is not
+    held out; what is said of the test split is then not of unseen subjects.
+
     Arguments:
         population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
         settings: with the chosen lambda.
@@ -66,11 +69,11 @@ def train_encoder(
     """
     splits = splits_of(subjects_path)
     with Population(population_path) as population:
-        train = indices_of(population, splits, "train", at_least=2)
+        train = training_indices(population, splits, settings, at_least=2)
         validation = indices_of(population, splits, "validation", at_least=2)
         validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
         training = Training(
-            Images(population, train + validation),
+            Images(population, list(dict.fromkeys(train + validation))),
             population.shape,
             train,
             validation,
@@ -160,7 +163,7 @@ def cross_validate_regularization(
     """One weight, one fold: train on the other folds of the training split, write one row."""
     splits = splits_of(subjects_path)
     with Population(population_path) as population:
-        train = indices_of(population, splits, "train", at_least=2 * folds)
+        train = training_indices(population, splits, settings, at_least=2 * folds)
         images = Images(population, train)
         initial = mean_landmarks(initial_landmarks, settings.landmarks, population.dimension)
         row = cross_validate(
@@ -198,6 +201,15 @@ def guidance(
             )
         shapes = Shapes(population, train, settings.shape, settings.share, seed)
     return {"mask": mask, "shapes": shapes}
+
+
+def training_indices(
+    population: Population, splits: Mapping[str, str], settings: TrainingSettings, at_least: int
+) -> list[int]:
+    """Positions of those who train, see `TrainingSettings.subjects`; errors as `indices_of`."""
+    if settings.subjects == "all":
+        return [i for i, name in enumerate(population.subjects) if splits[name] in DRAWN]
+    return indices_of(population, splits, "train", at_least)
 
 
 def indices_of(

@@ -99,6 +99,18 @@ def experiment(*lines: str) -> str:
             "experiments.mine.redundancy.retain is 17, more than the 16 of model.landmarks",
         ),
         (
+            experiment("model: {initial_landmarks: particles}"),
+            "experiments.mine.model.initial_landmarks is particles: the block particles has to ask "
+            "for as many as there are landmarks (16), its count is 0",
+        ),
+        (
+            experiment(
+                "model: {landmarks: 80, initial_landmarks: particles}", "particles: {count: 79}"
+            ),
+            "experiments.mine.model.initial_landmarks is particles: the block particles has to ask "
+            "for as many as there are landmarks (80), its count is 79",
+        ),
+        (
             experiment("variants: {few: {model: {landmarks: 3}, redundancy: {retain: 4}}}"),
             "experiments.mine.variants.few.redundancy.retain is 4, more than the 3 of "
             "model.landmarks",

@@ -164,6 +164,13 @@ def test_who_lacks_particles_is_left_out_of_their_numbers(skulls):
     assert numbers.loc["particles_auc", "n"] == 30
 
 
+def test_nobody_is_unseen_of_whom_the_encoder_has_seen(skulls):
+    folder, *_ = skulls
+    table, numbers = score(folder, trained_on="all")
+    assert "z_auc_unseen" not in numbers.index
+    assert table["z_unseen"].isna().all()
+
+
 def test_the_same_bytes_again(skulls):
     folder, _, _ = skulls
     score(folder, **everything(folder))

@@ -14,12 +14,19 @@ from lmcore.discovery.heatmaps import HeatmapEncoder
 from lmcore.discovery.objective import Registrar
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.stages import HISTORY, adopt_encoder, train_encoder
+from lmcore.discovery.stages import (
+    HISTORY,
+    adopt_encoder,
+    train_encoder,
+    training_indices,
+)
 from lmcore.discovery.trainer import Training
 from lmcore.discovery.validation import evaluate
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
+from lmcore.population.splits import splits_of
+from lmcore.population.store import Population
 from lmcore.registration.spline import reference_condition_number, spread_points
 
 SHAPE = (16, 32)
@@ -540,6 +547,19 @@ class TestTrainEncoder:
             message = r"initial\.csv has 3 landmarks in 2D, .* set model\.landmarks"
             with pytest.raises(InputError, match=message):
                 train(initial_landmarks=tmp_path / "initial.csv")
+
+
+@pytest.mark.parametrize(
+    ("subjects", "expected"), [("train", [0, 2, 6]), ("all", [0, 1, 2, 3, 5, 6])]
+)
+def test_who_trains(population, subjects, expected):
+    """All are everybody but the held out, who never train."""
+    path, table = population(
+        ["train", "test", "train", "validation", "held_out", "test", "train"], SHAPE
+    )
+    settings = replace(SETTINGS, subjects=subjects)
+    with Population(path) as store:
+        assert training_indices(store, splits_of(table), settings, 2) == expected
 
 
 class TestAdoptEncoder:
