@@ -203,6 +203,12 @@ def check_run(name: str, run: Mapping) -> None:
                 f"as many as there are landmarks ({model['landmarks']}), its count is {count}"
             )
     training = run["training"]
+    folds = training["subjects"]
+    if isinstance(folds, Mapping) and folds["fold"] >= folds["folds"]:
+        raise InputError(
+            f"{where}.training.subjects: fold {folds['fold']} of {folds['folds']}; they count from "
+            "0"
+        )
     if training["validate_every"] > training["pairs"]:
         raise InputError(
             f"{where}.training.validate_every is {training['validate_every']}, "

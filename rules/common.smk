@@ -245,7 +245,7 @@ def any_of(names):
 def origin_of(run):
     """Where a run's images come from and whether test subjects trained, for figures and tables."""
     population, seen = RUNS[run]["population"], ""
-    if RUNS[run]["training"]["subjects"] == "all":
+    if RUNS[run]["training"]["subjects"] != "train":
         seen = ", test subjects trained the encoder, too"
     if is_simulated(run):
         return f"simulated population ({population['simulate']}){seen}"

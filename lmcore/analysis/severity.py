@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from lmcore.analysis.ratings import read_mean_ratings
 from lmcore.analysis.separation import auc, auc_interval, holm, separation_p
 from lmcore.errors import InputError
 from lmcore.files import write_csv
-from lmcore.population.splits import UNSEEN
+from lmcore.population.splits import UNSEEN, splits_of
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
@@ -38,7 +38,7 @@ def score_severity(
     share: float | None = None,
     align: str = "procrustes",
     person_column: str | None = None,
-    trained_on: str = "train",
+    trained_on: str | Mapping[str, int] = "train",
     particles: Path | None = None,
     ratings: Path | None = None,
     truth: Path | None = None,
@@ -77,7 +77,7 @@ def score_severity(
             landmarks are in mm (2D: pixels) by the columns of their table.
         share: see `Estimator`; None shrinks.
         align: procrustes, or none.
-        trained_on: who trained the encoder, see `TrainingSettings.subjects`.
+        trained_on: who trained the encoder, see `splits_of`.
         person_column: the one that says whom a scan is of, or None. Intervals count persons.
         particles: particles.csv.
         ratings: CSV of subject, rater and score.
@@ -92,7 +92,8 @@ def score_severity(
     scored = Severity(data, control, Estimator(share, align == "procrustes"))
     scored.score("z", shapes, "landmarks")
     scored.score_in_sample(shapes)
-    scored.score_unseen(shapes, UNSEEN if trained_on == "train" else ("held_out",))
+    splits = splits_of(subjects, trained_on, person_column)
+    scored.score_unseen(shapes, np.array([splits[subject] for subject in data.subjects]))
     if particles:
         scored.score("z_particles", read_shapes(particles, data.subjects, population), "particles")
     if ratings:
@@ -157,14 +158,14 @@ class Severity:
         reference = Estimator(PAPER_SHARE, self.estimator.procrustes).fit(shapes[self.is_control])
         self.table["z_in_sample"] = reference(shapes)
 
-    def score_unseen(self, shapes: np.ndarray, splits: Sequence[str]) -> None:
+    def score_unseen(self, shapes: np.ndarray, splits: np.ndarray) -> None:
         """Distances of subjects whom neither encoder nor model saw, from the controls of train.
 
         Arguments:
-            splits: those that the encoder never saw.
+            splits: (N,) of the run.
         """
-        unseen = np.isin(self.data.splits, splits)
-        base = self.is_control & (self.data.splits == "train")
+        unseen = np.isin(splits, UNSEEN)
+        base = self.is_control & (splits == "train")
         base &= ~np.isin(self.persons, self.persons[unseen])
         if base.sum() < FEWEST or not (unseen & self.is_control).any():
             logger.warning(

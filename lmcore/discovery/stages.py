@@ -23,7 +23,7 @@ from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
 from lmcore.points.landmarks import read_landmarks
 from lmcore.points.thinning import farthest_points
-from lmcore.population.splits import DRAWN, splits_of
+from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.timings import write_timings
 
@@ -49,11 +49,12 @@ def train_encoder(
     digest: str,
     initial_landmarks: StrPath | None = None,
     what: str = "training",
+    person_column: str | None = None,
 ) -> None:
     """Train on the training split, stop by the validation split, see nothing else.
 
-    With `settings.subjects` all, as the paper trains on all femora, everybody trains who is not
-    held out; what is said of the test split is then not of unseen subjects.
+    `settings.subjects` may have other subjects train than the split of that name; with `all`, as
+    the paper trains on all femora, those of validation and test do as well.
 
     Arguments:
         population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
@@ -64,13 +65,15 @@ def train_encoder(
         digest: of settings and code; a checkpoint of another one, or of other files, is not used.
         initial_landmarks: landmark table whose mean the encoder starts from.
         what: named in progress.
+        person_column: see `splits_of`.
     Raises:
         InputError: with too few subjects, or where training breaks.
     """
-    splits = splits_of(subjects_path)
+    splits = splits_of(subjects_path, settings.subjects, person_column)
+    before = splits if settings.subjects != "all" else splits_of(subjects_path)
     with Population(population_path) as population:
-        train = training_indices(population, splits, settings, at_least=2)
-        validation = indices_of(population, splits, "validation", at_least=2)
+        train = indices_of(population, splits, "train", at_least=2)
+        validation = indices_of(population, before, "validation", at_least=2)
         validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
         training = Training(
             Images(population, list(dict.fromkeys(train + validation))),
@@ -159,11 +162,12 @@ def cross_validate_regularization(
     output: StrPath,
     initial_landmarks: StrPath | None = None,
     what: str = "cross-validation",
+    person_column: str | None = None,
 ) -> None:
     """One weight, one fold: train on the other folds of the training split, write one row."""
-    splits = splits_of(subjects_path)
+    splits = splits_of(subjects_path, settings.subjects, person_column)
     with Population(population_path) as population:
-        train = training_indices(population, splits, settings, at_least=2 * folds)
+        train = indices_of(population, splits, "train", at_least=2 * folds)
         images = Images(population, train)
         initial = mean_landmarks(initial_landmarks, settings.landmarks, population.dimension)
         row = cross_validate(
@@ -201,15 +205,6 @@ def guidance(
             )
         shapes = Shapes(population, train, settings.shape, settings.share, seed)
     return {"mask": mask, "shapes": shapes}
-
-
-def training_indices(
-    population: Population, splits: Mapping[str, str], settings: TrainingSettings, at_least: int
-) -> list[int]:
-    """Positions of those who train, see `TrainingSettings.subjects`; errors as `indices_of`."""
-    if settings.subjects == "all":
-        return [i for i, name in enumerate(population.subjects) if splits[name] in DRAWN]
-    return indices_of(population, splits, "train", at_least)
 
 
 def indices_of(

@@ -193,7 +193,31 @@ def _stratified_order(subjects: Sequence[str], label_of: Mapping[str, str], seed
     return sorted(subjects, key=lambda subject: (place[subject], draw[subject]))
 
 
-def splits_of(path: str | os.PathLike) -> dict[str, str]:
-    """Subject -> split of subjects.csv."""
+def splits_of(
+    path: str | os.PathLike,
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
+) -> dict[str, str]:
+    """Subject -> split of subjects.csv, or what a run makes of it that trains on other subjects.
+
+    Arguments:
+        trained_on: `training.subjects`. `train`: the splits as they are. `all`: whoever is not held
+            out trains. {fold, folds}: one of so many equal shares of these is the test split, the
+            rest trains or validates, so that over all folds everybody is unseen once.
+        person_column: with folds, the one that says whom a scan is of; a person is in one fold.
+    """
     table = read_splits(path)
-    return dict(zip(table["subject"], table["split"], strict=True))
+    names, splits = table["subject"].tolist(), table["split"].tolist()
+    if trained_on == "all":
+        splits = ["train" if split in DRAWN else split for split in splits]
+    elif trained_on != "train":
+        persons = name_persons(names, table[person_column]) if person_column else names
+        drawn = {person for person, split in zip(persons, splits, strict=True) if split in DRAWN}
+        order = sorted(drawn, key=lambda person: (derive_seed(0, "fold", person), person))
+        fold = set(order[trained_on["fold"] :: trained_on["folds"]])
+        kept = {"validation": "validation", "held_out": "held_out"}
+        splits = [
+            "test" if person in fold else kept.get(split, "train")
+            for person, split in zip(persons, splits, strict=True)
+        ]
+    return dict(zip(names, splits, strict=True))

@@ -95,6 +95,10 @@ def experiment(*lines: str) -> str:
             "(simulate)",
         ),
         (
+            experiment("training: {subjects: {fold: 3, folds: 3}}"),
+            "experiments.mine.training.subjects: fold 3 of 3; they count from 0",
+        ),
+        (
             experiment("redundancy: {retain: 17}"),
             "experiments.mine.redundancy.retain is 17, more than the 16 of model.landmarks",
         ),

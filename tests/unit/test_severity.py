@@ -169,6 +169,15 @@ def test_nobody_is_unseen_of_whom_the_encoder_has_seen(skulls):
     table, numbers = score(folder, trained_on="all")
     assert "z_auc_unseen" not in numbers.index
     assert table["z_unseen"].isna().all()
+    # of cross-fitted encoders a fold of the controls is unseen, whatever the split
+    folds = [
+        score(folder, trained_on={"fold": fold, "folds": 3})[0].set_index("subject")["z_unseen"]
+        for fold in range(3)
+    ]
+    controls = pd.read_csv(folder / "subjects.csv").query("group == 'control'")["subject"]
+    assert [fold[controls].notna().sum() for fold in folds] == [8, 8, 8]
+    assert (sum(fold[controls].notna() for fold in folds) == 1).all()
+    assert all(fold.drop(controls).notna().all() for fold in folds)
 
 
 def test_the_same_bytes_again(skulls):

@@ -13,6 +13,7 @@ from lmcore.population.splits import (
     name_persons,
     read_splits,
     split_counts,
+    splits_of,
     write_splits,
 )
 from lmcore.population.table import Subject
@@ -198,3 +199,42 @@ def test_the_column_of_persons_decides_in_a_table():
     splits = draw_splits(subjects, "kind", FRACTIONS, 2, person_column="who")
     assert splits[::2] == splits[1::2]
     assert Counter(splits) == {"train": 32, "validation": 4, "test": 4}
+
+
+def written(tmp_path, splits, people):
+    """subjects.csv of subjects s00, s01, ..."""
+    subjects = [
+        Subject(f"s{number:02d}", "x", "x", None, split, None, None, {"who": person})
+        for number, (split, person) in enumerate(zip(splits, people, strict=True))
+    ]
+    write_splits(tmp_path / "subjects.csv", subjects, splits)
+    return tmp_path / "subjects.csv"
+
+
+def test_over_all_folds_everybody_is_tested_once_and_nobody_trains_and_is_tested(tmp_path):
+    splits = ["train"] * 8 + ["validation"] * 2 + ["test"] * 2 + ["held_out"] * 3
+    path = written(tmp_path, splits, [""] * 15)
+    tested = []
+    for fold in range(4):
+        found = splits_of(path, {"fold": fold, "folds": 4})
+        own = [name for name, split in found.items() if split == "test"]
+        assert len(own) == 3
+        assert list(found.values())[12:] == ["held_out"] * 3
+        # who validates does not train; the test split of the table does
+        assert {found["s08"], found["s09"]} <= {"validation", "test"}
+        assert {found["s10"], found["s11"]} <= {"train", "test"}
+        tested += own
+    assert sorted(tested) == [f"s{number:02d}" for number in range(12)]
+
+
+def test_a_fold_holds_all_scans_of_a_person(tmp_path):
+    path = written(tmp_path, ["train"] * 12, [f"p{number // 2}" for number in range(12)])
+    found = list(splits_of(path, {"fold": 1, "folds": 3}, "who").values())
+    assert found[::2] == found[1::2]
+    assert found.count("test") == 4
+
+
+def test_everybody_trains_who_is_not_held_out(tmp_path):
+    path = written(tmp_path, ["train", "validation", "test", "held_out"], [""] * 4)
+    assert list(splits_of(path, "all").values()) == ["train", "train", "train", "held_out"]
+    assert list(splits_of(path).values()) == ["train", "validation", "test", "held_out"]
