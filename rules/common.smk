@@ -99,8 +99,6 @@ def check_images(name, run, subjects):
 def check_given(name, run, asked):
     """Refuse what has no meaning where the table gives landmarks in place of images."""
     without_meaning = [key for key in asked if key not in ("population", "analyses")]
-    if run["analyses"]["shape_model"] is not None:
-        without_meaning.append("analyses.shape_model")
     if without_meaning:
         raise InputError(
             f"experiments.{name}.{without_meaning[0]}: {run['population']['table']} gives "

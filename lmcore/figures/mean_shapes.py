@@ -17,7 +17,7 @@ from lmcore.figures import style
 from lmcore.figures.rendering import Surface, View, render, view_from
 from lmcore.figures.slices import RAS
 from lmcore.figures.style import COLOURS, DOUBLE, DPI, INK, SMALL, TINY, Path, saved_figure
-from lmcore.figures.surfaces import ANTERIOR, POSTERIOR, SUPERIOR, draw_directions
+from lmcore.figures.surfaces import ANTERIOR, POSTERIOR, SUPERIOR, draw_directions, render_spheres
 
 # towards the head-neck junction, in x (right), y (anterior), z (superior)
 ANTEROSUPERIOR = (0.0, 0.75, 0.66)
@@ -30,7 +30,6 @@ VIEWS = {
 SHADES = "RdBu"  # negative, outward, is red
 SAME = (0.82, 0.82, 0.82)  # where chance explains a difference
 LEVEL = 0.05  # of the false discovery rate
-RADIUS = 0.018  # of a point, in widths of the panel
 PANEL, HISTOGRAM = 1.85, 1.75  # inches: height of a row of views, and of the histograms
 BINS = 18
 
@@ -74,9 +73,7 @@ class MeanShapes:
         vertices, surface = self.arrays["vertices"], self.surface
         view = view_from(direction, vertices, max(int(inches * DPI), 2))
         if surface is None:
-            empty = Surface(np.zeros((0, 3)), np.zeros((0, 3), dtype=int))
-            radius = RADIUS * view.pixels / view.scale
-            picture, _ = render(view, empty, "white", vertices, [tuple(s) for s in shades], radius)
+            picture = render_spheres(view, vertices, shades)
         else:
             picture, _ = render(view, surface, shades)
         axes.imshow(picture)

@@ -17,6 +17,7 @@ OBLIQUE = (-0.55, 0.75, 0.37)
 ANTERIOR, POSTERIOR, SUPERIOR = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)
 LEFT, RIGHT = (-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)
 RADIUS = 0.022  # of a landmark's sphere, in widths of the panel
+POINT_RADIUS = 0.018  # of a point without a surface
 SMOOTHING = {"n_iter": 30, "pass_band": 0.08}  # rids voxel steps, keeps the volume (Taubin 1995)
 
 
@@ -75,6 +76,14 @@ def show_surface(
     write_numbers(axes, view.project(points)[visible, :2], shown, picture.shape[:2], 72 * inches)
     draw_directions(axes, view, affine)
     return view
+
+
+def render_spheres(view: View, points: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """The picture of points (M, 3) that have no surface, each in its colour (M, 3)."""
+    empty = Surface(np.zeros((0, 3)), np.zeros((0, 3), dtype=int))
+    radius = POINT_RADIUS * view.pixels / view.scale
+    picture, _ = render(view, empty, "white", points, [tuple(c) for c in colours], radius)
+    return picture
 
 
 def draw_directions(axes: Axes, view: View, affine: np.ndarray | None = RAS) -> None:

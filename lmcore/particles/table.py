@@ -15,6 +15,8 @@ from lmcore.points.landmarks import landmark_table
 
 ALIGNED = ["aligned_x", "aligned_y", "aligned_z"]
 MEAN = "mean"
+# What the engines are called wherever their particles are shown
+NAMES = {"cpd": "coherent point drift (biocpd), not ShapeWorks", "shapeworks": "ShapeWorks"}
 
 
 def grid_centre(shape: Sequence[int], spacing: float) -> np.ndarray:

@@ -36,7 +36,9 @@ def test_the_example_finds_a_bump_and_trains_nothing(project):
     assert value(found["mahalanobis_auc"]) > 0.9
     assert 0 < value(found["different_share"]) < 0.3
     assert (folder / "figures/severity.pdf").stat().st_size > 0
-    assert (folder / "figures/mean_shapes.png").stat().st_size > 0
+    for name in ("mean_shapes", "shape_model"):
+        assert (folder / f"figures/{name}.png").stat().st_size > 0
+    assert (folder / "analysis/shape_model_modes/landmarks_mode_1_plus_2sd.vtp").exists()
     assert not (folder / "model").exists()
     assert not (folder / "population.h5").exists()
     (summary,) = {row["population"] for row in read_table(project.folder / "results/summary.csv")}
@@ -53,7 +55,6 @@ def test_the_example_finds_a_bump_and_trains_nothing(project):
     ("changes", "words"),
     [
         ({"training": {"batch": 4}}, ("experiments.given.training", "trained")),
-        ({"analyses": {"shape_model": {}}}, ("analyses.shape_model",)),
         ({"population": {"person": "patient"}}, ("population.person", "patient")),
         ({"population": {"control": "healthy"}}, ("population.control", "normal")),
     ],
