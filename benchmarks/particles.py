@@ -8,12 +8,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pyvista
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import common
+from lmcore.analysis.mean_surfaces import places_on_surface
 from lmcore.particles.build import build_particles
 from lmcore.particles.surface import DistanceField, spacing_variation
 from lmcore.points.geometry import apply_affine, normalised_to_index
@@ -124,23 +124,9 @@ def correspondence_errors(
     mean, _ = generalised_procrustes(surfaces)
     anatomy = np.empty_like(points)
     for shape, surface, marked in zip(points, surfaces, anatomy, strict=True):
-        mesh = pyvista.PolyData.from_regular_faces(surface, triangles)
-        cells, nearest = mesh.find_closest_cell(shape, return_closest_point=True)
-        corners = triangles[cells]
-        weights = _barycentric(nearest, surface[corners])
+        corners, weights = places_on_surface(shape, surface, triangles)
         marked[:] = np.einsum("mk,mkd->md", weights, mean[corners])
     return np.linalg.norm(anatomy - anatomy.mean(axis=0), axis=-1)
-
-
-def _barycentric(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """(M, 3) weights of the corners (M, 3, 3) that make points (M, 3) in their planes."""
-    along, beside = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    normal = np.cross(along, beside)
-    square = np.einsum("md,md->m", normal, normal)
-    offset = points - corners[:, 0]
-    second = np.einsum("md,md->m", np.cross(offset, beside), normal) / square
-    third = np.einsum("md,md->m", np.cross(along, offset), normal) / square
-    return np.stack([1 - second - third, second, third], axis=1)
 
 
 if __name__ == "__main__":

@@ -151,8 +151,9 @@ def _compare_surfaces(
     bumps, true_points = [], None
     if truth is not None:
         true_points = carry(truth, population, rows, poses)[~groups.cases].mean(axis=0)
-        found["bump"] = nearest_region(true_points, truth.bump, vertices)
-        counted &= ~nearest_region(true_points, truth.cut, vertices)
+        surface = true_points, truth.triangles
+        found["bump"] = nearest_region(*surface, truth.bump, vertices)
+        counted &= ~nearest_region(*surface, truth.cut, vertices)
         heights = truth.heights[groups.cases]
         bumps = bump_numbers(found["distance"], found["areas"], found["bump"], counted, heights)
     found["counted"] = counted

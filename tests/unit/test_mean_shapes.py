@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import pyvista
 from scipy.ndimage import map_coordinates
+from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
 from lmcore.analysis.mean_shapes import compare_mean_shapes
@@ -96,6 +97,7 @@ def population(tmp_path_factory):
         file["points"] = np.float32(world[::-1])
         file["bump"] = share_of(unit) > 0.5
         file["cut"] = unit[:, 2] < -0.85
+        file["triangles"] = ConvexHull(unit).simplices
     return folder
 
 
