@@ -68,6 +68,7 @@ rule cluster_subjects:
 rule classify_subjects:
     """A perceptron from landmarks to class: on the test split, and cross-validated."""
     input:
+        unpack(particles_of),
         subjects=subjects_of,
         landmarks="<results>/{run}/landmarks/retained.csv",
         truth=truth_of,
@@ -77,6 +78,9 @@ rule classify_subjects:
             caption="../report/classification.rst",
             category="{run}",
             subcategory="tables",
+        ),
+        predictions=ensure(
+            "<results>/{run}/analysis/classification.predictions.csv", non_empty=True
         ),
         numbers=ensure(
             "<results>/{run}/analysis/classification.numbers.csv", non_empty=True

@@ -184,9 +184,11 @@ rule plot_clustering:
 
 
 rule plot_classification:
-    """Which class is taken for which."""
+    """Which class is taken for which, and how sure of it one can be."""
     input:
         classification="<results>/{run}/analysis/classification.csv",
+        predictions="<results>/{run}/analysis/classification.predictions.csv",
+        numbers="<results>/{run}/analysis/classification.numbers.csv",
     output:
         png=report(
             ensure("<results>/{run}/figures/classification.png", non_empty=True),

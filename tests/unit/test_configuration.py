@@ -184,10 +184,12 @@ class TestDefaults:
         assert runs_of(text)["mine"]["training"]["regularization"] == 0.5
 
     def test_of_a_mapping_where_nothing_would_do(self):
-        text = experiment("analyses: {classification: {hidden: 9}}")
+        text = experiment("analyses: {classification: {folds: 3}}")
         text = text.replace("simulate: toy", "simulate: toy, class: kind")
         analyses = runs_of(text)["mine"]["analyses"]
-        assert analyses["classification"] == {"hidden": 9, "folds": 5, "repeats": 10}
+        assert analyses["classification"] == {
+            "hidden_layers": [32], "iterations": 300, "folds": 3, "repeats": 10
+        }  # fmt: skip
         assert analyses["clustering"] is None
 
     def test_nothing_given_is_overwritten_or_changed(self):
