@@ -155,6 +155,20 @@ def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
     return runs
 
 
+def check_studies(studies: Mapping, runs: Mapping) -> None:
+    """Refuse a study of a run that is not to be done.
+
+    Raises:
+        InputError: naming it.
+    """
+    for name, study in studies.items():
+        unknown = sorted(set(study["runs"]) - set(runs))
+        if unknown:
+            nearest = difflib.get_close_matches(unknown[0], runs, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "add its experiment to run"
+            raise InputError(f"studies.{name}.runs names {unknown[0]}, which is not done: {hint}")
+
+
 def check_run(name: str, run: Mapping) -> None:
     """Refuse settings of a run that contradict each other.
 

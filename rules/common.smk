@@ -11,6 +11,7 @@ from lmcore.configuration import (
     SIMULATED_VOLUMES,
     check_configuration,
     check_run,
+    check_studies,
     expand_runs,
     fill_defaults,
 )
@@ -36,6 +37,7 @@ def load_runs(config):
             raise InputError(
                 f"rename the experiment {name}, which is the name of a rule"
             )
+    check_studies(config["studies"], runs)
     tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
     for name, run in runs.items():
         check_inputs(name, run, tables[name.split("/")[0]])
@@ -268,6 +270,15 @@ def optional(path):
     return lambda wildcards: look_up(wildcards) or []
 
 
+def origins_of(runs):
+    """Where the images of several runs come from, each place once."""
+    return "; ".join(dict.fromkeys(origin_of(run) for run in runs))
+
+
+def study_of(wildcards):
+    return config["studies"][wildcards.study]
+
+
 def grid_of(run):
     """The block of lambda's cross-validation, or None where lambda is given."""
     regularization = RUNS[run]["training"]["regularization"]
@@ -437,3 +448,4 @@ wildcard_constraints:
     weight=r"\d+",
     fold=r"\d+",
     stage="training|held_out",
+    study=any_of(config["studies"]),

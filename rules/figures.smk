@@ -516,3 +516,29 @@ rule plot_figure_9:
         "Plotting figure 9"
     script:
         "../workflow_scripts/plot_figure_9.py"
+
+
+rule plot_study:
+    """Numbers of several runs against what tells the runs apart."""
+    input:
+        table="<results>/studies/{study}.csv",
+    output:
+        png=report(
+            ensure("<results>/studies/{study}.png", non_empty=True),
+            caption="../report/study.rst",
+            category="Studies",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/studies/{study}.pdf", non_empty=True),
+    log:
+        "<logs>/plot_study_{study}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        study=study_of,
+        origin=lambda wildcards: origins_of(study_of(wildcards)["runs"]),
+        code=code("plot_study"),
+    message:
+        "Plotting the study {wildcards.study}"
+    script:
+        "../workflow_scripts/plot_study.py"

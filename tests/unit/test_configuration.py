@@ -6,6 +6,7 @@ import yaml
 from lmcore.configuration import (
     check_configuration,
     check_run,
+    check_studies,
     expand_runs,
     fill_defaults,
     merge,
@@ -247,6 +248,15 @@ class TestVariants:
         assert set(runs_of(text.replace("[mine]", "[other]"))) == {"other"}
 
 
+def test_a_study_is_of_runs_that_are_done():
+    runs = runs_of(TestVariants.text)
+    study = {"question": "?", "x": "x", "panels": {"Dice": ["dice_after"]}}
+    check_studies({"a": study | {"runs": {"mine": 1, "mine/variants/free": 2}}}, runs)
+    for run, hint in (("mine/variants/fre", "did you mean mine/variants/free"), ("q", "add its")):
+        with pytest.raises(InputError, match=f"studies.a.runs names {run}, .*{hint}"):
+            check_studies({"a": study | {"runs": {"mine": 1, run: 2}}}, runs)
+
+
 @pytest.mark.parametrize(
     "path",
     [ROOT / "config.yaml", *sorted((ROOT / "config").rglob("*.yaml"))],
@@ -257,4 +267,5 @@ def test_shipped_configurations_are_right(path):
         yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")),
         yaml.safe_load(path.read_text(encoding="utf-8")),
     )
-    assert runs_of(yaml.safe_dump(config))
+    runs = runs_of(yaml.safe_dump(config))
+    check_studies(config.get("studies", {}), runs)
