@@ -11,8 +11,8 @@ from lmcore.configuration import (
     SIMULATED_VOLUMES,
     check_configuration,
     check_run,
-    check_studies,
     expand_runs,
+    expand_studies,
     fill_defaults,
 )
 from lmcore.digest import source_digest
@@ -37,7 +37,7 @@ def load_runs(config):
             raise InputError(
                 f"rename the experiment {name}, which is the name of a rule"
             )
-    check_studies(config["studies"], runs)
+    config["studies"] = expand_studies(config, runs)
     tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
     for name, run in runs.items():
         check_inputs(name, run, tables[name.split("/")[0]])

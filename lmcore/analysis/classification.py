@@ -93,7 +93,7 @@ def classify_subjects(
     """
     data = read_descriptors(landmarks, subjects, class_column)
     perceptron = Perceptron(tuple(hidden_layers), tuple(np.atleast_1d(iterations).tolist()))
-    _refuse_small_classes(data.classes, perceptron, folds)
+    _refuse_small_classes(data.classes, folds)
     parameters = None if truth is None else read_truth(truth, data.subjects, truth_columns)
     fit_seed, interval_seed = (derive_seed(seed, name) for name in ("classification", "intervals"))
     cross = partial(cross_validate, seed=fit_seed, folds=folds, repeats=repeats)
@@ -111,7 +111,7 @@ def classify_subjects(
         tables.append(found.table("landmarks", data.subjects))
     else:
         both, points = with_particles(data, particles)
-        _refuse_small_classes(both.classes, perceptron, folds, " with particles")
+        _refuse_small_classes(both.classes, folds, " with particles")
         if len(both.subjects) < len(data.subjects):
             ours = cross(both.values, both.classes, perceptron=perceptron)
         else:
@@ -161,9 +161,7 @@ def with_particles(data: Descriptors, path: Path) -> tuple[Descriptors, np.ndarr
     return both, points[[row[subject] for subject in both.subjects]].reshape(has.sum(), -1)
 
 
-def _refuse_small_classes(
-    classes: np.ndarray, perceptron: Perceptron, folds: int, which: str = ""
-) -> None:
+def _refuse_small_classes(classes: np.ndarray, folds: int, which: str = "") -> None:
     names, counts = np.unique(np.asarray(classes, dtype=str), return_counts=True)
     if len(names) < 2:
         raise InputError(
@@ -171,14 +169,10 @@ def _refuse_small_classes(
             "null"
         )
     smallest = counts.argmin()
-    least = folds
-    while least - -(-least // folds) < perceptron.fewest:  # are left where a fold is held out
-        least += 1
-    if counts[smallest] < least:
+    if counts[smallest] < folds:
         raise InputError(
             f"analyses.classification: class '{names[smallest]}' has {counts[smallest]} subjects"
-            f"{which}, fewer than the {least} that {folds} folds need; add subjects, merge classes "
-            "or lower folds"
+            f"{which}, fewer than the {folds} folds; add subjects, merge classes or lower folds"
         )
 
 

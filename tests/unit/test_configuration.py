@@ -6,8 +6,8 @@ import yaml
 from lmcore.configuration import (
     check_configuration,
     check_run,
-    check_studies,
     expand_runs,
+    expand_studies,
     fill_defaults,
     merge,
 )
@@ -248,13 +248,21 @@ class TestVariants:
         assert set(runs_of(text.replace("[mine]", "[other]"))) == {"other"}
 
 
-def test_a_study_is_of_runs_that_are_done():
-    runs = runs_of(TestVariants.text)
-    study = {"question": "?", "x": "x", "panels": {"Dice": ["dice_after"]}}
-    check_studies({"a": study | {"runs": {"mine": 1, "mine/variants/free": 2}}}, runs)
-    for run, hint in (("mine/variants/fre", "did you mean mine/variants/free"), ("q", "add its")):
-        with pytest.raises(InputError, match=f"studies.a.runs names {run}, .*{hint}"):
-            check_studies({"a": study | {"runs": {"mine": 1, run: 2}}}, runs)
+def test_a_study_is_of_runs_that_are_there_and_left_out_where_they_are_not_done():
+    config = yaml.safe_load(TestVariants.text)
+    config["experiments"]["other"] = TOY
+    runs = runs_of(yaml.safe_dump(config))
+
+    def expand(*names):
+        study = {"question": "?", "x": "x", "panels": {"Dice": ["dice_after"]}}
+        study["runs"] = dict.fromkeys(names, 1)
+        return list(expand_studies(config | {"studies": {"a": study}}, runs))
+
+    assert expand("mine", "mine/variants/free") == ["a"]
+    assert expand("mine", "other/variants/any") == []  # other is not in run
+    for name, hint in (("mine/variants/fre", "mine/variants/free"), ("othr/variants/x", "other")):
+        with pytest.raises(InputError, match=f"studies.a.runs names {name}, .*did you mean {hint}"):
+            expand("mine", name)
 
 
 @pytest.mark.parametrize(
@@ -268,4 +276,5 @@ def test_shipped_configurations_are_right(path):
         yaml.safe_load(path.read_text(encoding="utf-8")),
     )
     runs = runs_of(yaml.safe_dump(config))
-    check_studies(config.get("studies", {}), runs)
+    config = fill_defaults(config, SCHEMA)
+    assert list(expand_studies(config, runs)) == list(config["studies"])
