@@ -15,6 +15,7 @@ SIMULATED_VOLUMES = ("cranium", "femur", "atrium")
 # Analyses that need to know the class.
 OF_CLASSES = ("clustering", "classification")
 OF_CONTROLS = ("severity", "mean_shapes")
+FOLDS_TO_CHOOSE = 4  # which leave three of four subjects of a class to choose by in three folds
 _EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
 
 
@@ -155,6 +156,28 @@ def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
     return runs
 
 
+def expand_studies(config: Mapping, runs: Mapping) -> dict[str, dict]:
+    """The studies whose experiments are all to be done; `run` leaves out the others.
+
+    Arguments:
+        config: checked, with its defaults; runs: as of `expand_runs`.
+    Raises:
+        InputError: for an experiment or a variant that is not there.
+    """
+    for name, study in config["studies"].items():
+        for run in study["runs"]:
+            experiment = run.split("/")[0]
+            done = experiment in config["run"]
+            wanted, known = (run, runs) if done else (experiment, config["experiments"])
+            if wanted not in known:
+                nearest = difflib.get_close_matches(wanted, known, n=1)
+                hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+                raise InputError(f"studies.{name}.runs names {run}, which is not there: {hint}")
+    return {
+        name: study for name, study in config["studies"].items() if set(study["runs"]) <= set(runs)
+    }
+
+
 def check_run(name: str, run: Mapping) -> None:
     """Refuse settings of a run that contradict each other.
 
@@ -194,6 +217,12 @@ def check_run(name: str, run: Mapping) -> None:
     if analyses and not population["class"]:
         raise InputError(
             f"{where}.analyses.{analyses[0]} needs population.class, the column with the class"
+        )
+    classification = run["analyses"]["classification"] or {"iterations": 0}
+    if isinstance(classification["iterations"], list) and classification["folds"] < FOLDS_TO_CHOOSE:
+        raise InputError(
+            f"{where}.analyses.classification.iterations is a list, to choose from in the training "
+            f"folds: give {FOLDS_TO_CHOOSE} folds or more, not {classification['folds']}"
         )
     if model["initial_landmarks"] == "particles":
         count = (run["particles"] or {"count": 0})["count"]

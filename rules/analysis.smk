@@ -25,6 +25,7 @@ rule evaluate_registration:
         mem="8GB",
         runtime="2h",
     params:
+        class_column=setting("population/class"),
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),
         seed=seed_of("registration"),
@@ -68,6 +69,7 @@ rule cluster_subjects:
 rule classify_subjects:
     """A perceptron from landmarks to class: on the test split, and cross-validated."""
     input:
+        unpack(particles_of),
         subjects=subjects_of,
         landmarks="<results>/{run}/landmarks/retained.csv",
         truth=truth_of,
@@ -77,6 +79,9 @@ rule classify_subjects:
             caption="../report/classification.rst",
             category="{run}",
             subcategory="tables",
+        ),
+        predictions=ensure(
+            "<results>/{run}/analysis/classification.predictions.csv", non_empty=True
         ),
         numbers=ensure(
             "<results>/{run}/analysis/classification.numbers.csv", non_empty=True
@@ -283,6 +288,33 @@ rule tabulate_numbers:
         "Collecting the numbers of {wildcards.run}"
     script:
         "../workflow_scripts/tabulate_numbers.py"
+
+
+rule tabulate_study:
+    """The numbers that a study plots, of all its runs."""
+    input:
+        numbers=lambda wildcards: [
+            f"<results>/{run}/numbers.csv" for run in study_of(wildcards)["runs"]
+        ],
+    output:
+        table=report(
+            ensure("<results>/studies/{study}.csv", non_empty=True),
+            caption="../report/study.rst",
+            category="Studies",
+            subcategory="tables",
+        ),
+    log:
+        "<logs>/tabulate_study_{study}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        study=study_of,
+        origin=lambda wildcards: origins_of(study_of(wildcards)["runs"]),
+        code=code("tabulate_study"),
+    message:
+        "Collecting the numbers of the study {wildcards.study}"
+    script:
+        "../workflow_scripts/tabulate_study.py"
 
 
 rule summarize_runs:

@@ -12,6 +12,7 @@ from lmcore.configuration import (
     check_configuration,
     check_run,
     expand_runs,
+    expand_studies,
     fill_defaults,
 )
 from lmcore.digest import source_digest
@@ -37,6 +38,7 @@ def load_runs(config):
             raise InputError(
                 f"rename the experiment {name}, which is the name of a rule"
             )
+    config["studies"] = expand_studies(config, runs)
     tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
     for name, run in runs.items():
         experiment = name.split("/")[0]
@@ -295,6 +297,15 @@ def optional(path):
     return lambda wildcards: look_up(wildcards) or []
 
 
+def origins_of(runs):
+    """Where the images of several runs come from, each place once."""
+    return "; ".join(dict.fromkeys(origin_of(run) for run in runs))
+
+
+def study_of(wildcards):
+    return config["studies"][wildcards.study]
+
+
 def grid_of(run):
     """The block of lambda's cross-validation, or None where lambda is given."""
     regularization = RUNS[run]["training"]["regularization"]
@@ -471,3 +482,4 @@ wildcard_constraints:
     weight=r"\d+",
     fold=r"\d+",
     stage="training|held_out",
+    study=any_of(config["studies"]),

@@ -184,9 +184,11 @@ rule plot_clustering:
 
 
 rule plot_classification:
-    """Which class is taken for which."""
+    """Which class is taken for which, and how sure of it one can be."""
     input:
         classification="<results>/{run}/analysis/classification.csv",
+        predictions="<results>/{run}/analysis/classification.predictions.csv",
+        numbers="<results>/{run}/analysis/classification.numbers.csv",
     output:
         png=report(
             ensure("<results>/{run}/figures/classification.png", non_empty=True),
@@ -514,3 +516,29 @@ rule plot_figure_9:
         "Plotting figure 9"
     script:
         "../workflow_scripts/plot_figure_9.py"
+
+
+rule plot_study:
+    """Numbers of several runs against what tells the runs apart."""
+    input:
+        table="<results>/studies/{study}.csv",
+    output:
+        png=report(
+            ensure("<results>/studies/{study}.png", non_empty=True),
+            caption="../report/study.rst",
+            category="Studies",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/studies/{study}.pdf", non_empty=True),
+    log:
+        "<logs>/plot_study_{study}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        study=study_of,
+        origin=lambda wildcards: origins_of(study_of(wildcards)["runs"]),
+        code=code("plot_study"),
+    message:
+        "Plotting the study {wildcards.study}"
+    script:
+        "../workflow_scripts/plot_study.py"

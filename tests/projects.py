@@ -90,7 +90,7 @@ def write_scans(folder: Path, count: int = 12) -> None:
             nibabel.Nifti1Image(np.uint8(inside), affine).to_filename(
                 folder / paths["segmentation"]
             )
-        rows.append({"subject": f"s{number:02d}", **paths})
+        rows.append({"subject": f"s{number:02d}", **paths, "group": "ab"[number % 2]})
     write_table(folder / "subjects.csv", rows)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmcore.analysis.classification import read_truth
 from lmcore.analysis.correlation import correlation_rows
 from lmcore.analysis.descriptors import Descriptors, read_descriptors, read_shapes
 from lmcore.analysis.mahalanobis import FEWEST, PAPER_SHARE, CrossFit, Estimator, cross_fit
 from lmcore.analysis.numbers import number_row, write_numbers
 from lmcore.analysis.ratings import read_mean_ratings
 from lmcore.analysis.separation import auc, auc_interval, holm, separation_p
+from lmcore.analysis.truth import read_truth
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.population.splits import UNSEEN, splits_of

@@ -7,6 +7,7 @@ from lmcore.configuration import (
     check_configuration,
     check_run,
     expand_runs,
+    expand_studies,
     fill_defaults,
     merge,
 )
@@ -200,10 +201,12 @@ class TestDefaults:
         assert runs_of(text)["mine"]["training"]["regularization"] == 0.5
 
     def test_of_a_mapping_where_nothing_would_do(self):
-        text = experiment("analyses: {classification: {hidden: 9}}")
+        text = experiment("analyses: {classification: {folds: 3}}")
         text = text.replace("simulate: toy", "simulate: toy, class: kind")
         analyses = runs_of(text)["mine"]["analyses"]
-        assert analyses["classification"] == {"hidden": 9, "folds": 5, "repeats": 10}
+        assert analyses["classification"] == {
+            "hidden_layers": [32], "iterations": 300, "folds": 3, "repeats": 10
+        }  # fmt: skip
         assert analyses["clustering"] is None
 
     def test_nothing_given_is_overwritten_or_changed(self):
@@ -261,6 +264,23 @@ class TestVariants:
         assert set(runs_of(text.replace("[mine]", "[other]"))) == {"other"}
 
 
+def test_a_study_is_of_runs_that_are_there_and_left_out_where_they_are_not_done():
+    config = yaml.safe_load(TestVariants.text)
+    config["experiments"]["other"] = TOY
+    runs = runs_of(yaml.safe_dump(config))
+
+    def expand(*names):
+        study = {"question": "?", "x": "x", "panels": {"Dice": ["dice_after"]}}
+        study["runs"] = dict.fromkeys(names, 1)
+        return list(expand_studies(config | {"studies": {"a": study}}, runs))
+
+    assert expand("mine", "mine/variants/free") == ["a"]
+    assert expand("mine", "other/variants/any") == []  # other is not in run
+    for name, hint in (("mine/variants/fre", "mine/variants/free"), ("othr/variants/x", "other")):
+        with pytest.raises(InputError, match=f"studies.a.runs names {name}, .*did you mean {hint}"):
+            expand("mine", name)
+
+
 @pytest.mark.parametrize(
     "path",
     [ROOT / "config.yaml", *sorted((ROOT / "config").rglob("*.yaml"))],
@@ -271,4 +291,6 @@ def test_shipped_configurations_are_right(path):
         yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")),
         yaml.safe_load(path.read_text(encoding="utf-8")),
     )
-    assert runs_of(yaml.safe_dump(config))
+    runs = runs_of(yaml.safe_dump(config))
+    config = fill_defaults(config, SCHEMA)
+    assert list(expand_studies(config, runs)) == list(config["studies"])
