@@ -157,7 +157,7 @@ def with_particles(data: Descriptors, path: Path) -> tuple[Descriptors, np.ndarr
             f"{(~has).sum()} subjects without particles take no part where landmarks and particles "
             f"are compared: {name_some(data.subjects[~has])}"
         )
-    both = Descriptors(data.subjects[has], data.values[has], data.classes[has], data.splits[has])
+    both = data.of(has)
     return both, points[[row[subject] for subject in both.subjects]].reshape(has.sum(), -1)
 
 

@@ -3,7 +3,8 @@
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,10 @@ class Descriptors:
     def class_names(self) -> list[str]:
         """The classes in sorted order, which fixes their colours and numbers everywhere."""
         return sorted(set(self.classes))
+
+    def of(self, chosen: np.ndarray) -> Self:
+        """Those of some subjects (N,) bool."""
+        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def read_descriptors(
