@@ -16,6 +16,8 @@ SIMULATED_VOLUMES = ("cranium", "femur", "atrium")
 OF_CLASSES = ("clustering", "classification")
 OF_CONTROLS = ("severity", "mean_shapes")
 FOLDS_TO_CHOOSE = 4  # which leave three of four subjects of a class to choose by in three folds
+# Particles of each engine where nobody says how many.
+PARTICLES = {"cpd": 256, "shapeworks": 2048}
 _EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
 
 
@@ -178,6 +180,11 @@ def expand_studies(config: Mapping, runs: Mapping) -> dict[str, dict]:
     }
 
 
+def particle_count(particles: Mapping) -> int:
+    """How many points the block `particles` asks for."""
+    return particles["count"] or PARTICLES[particles["engine"]]
+
+
 def check_run(name: str, run: Mapping) -> None:
     """Refuse settings of a run that contradict each other.
 
@@ -225,7 +232,7 @@ def check_run(name: str, run: Mapping) -> None:
             f"folds: give {FOLDS_TO_CHOOSE} folds or more, not {classification['folds']}"
         )
     if model["initial_landmarks"] == "particles":
-        count = (run["particles"] or {"count": 0})["count"]
+        count = particle_count(run["particles"]) if run["particles"] else 0
         if count < model["landmarks"]:
             raise InputError(
                 f"{where}.model.initial_landmarks is particles: the block particles has to ask for "

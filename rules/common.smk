@@ -350,6 +350,10 @@ def has_particles(run):
     return bool(RUNS[experiment_of(run)]["particles"])
 
 
+def particle_count_of(wildcards):
+    return particle_count(RUNS[wildcards.experiment]["particles"])
+
+
 def uses_shapeworks(experiment):
     particles = RUNS[experiment]["particles"]
     return bool(particles) and particles["engine"] == "shapeworks"

@@ -46,9 +46,10 @@ def compare_mean_shapes(
 ) -> None:
     """Mean shapes, their distance, what of it chance explains, and Mahalanobis distances.
 
-    Landmarks of all labelled subjects are aligned to a common mean by rotation and shift, blind
-    to the groups; the two groups' means are then aligned with each other as well. Segmentations
-    are warped to the mean landmarks of their group and averaged; the mean shape is the surface at
+    Landmarks of all labelled subjects are aligned to their common mean by rotation and shift,
+    blind to the groups. So are then the means of the groups with each other: that a shape is
+    aligned with the mean makes the matrix of their products symmetric, and sums of symmetric
+    matrices are so. Segmentations are warped to the mean landmarks of their group and averaged; the mean shape is the surface at
     1/2. All signed lengths are negative where the cases lie outward of the controls, as in Fig. 8.
 
     Given landmarks, without images, are taken for points on surfaces that are their own vertices;

@@ -10,6 +10,7 @@ from lmcore.configuration import (
     expand_studies,
     fill_defaults,
     merge,
+    particle_count,
 )
 from lmcore.errors import InputError
 
@@ -184,6 +185,15 @@ def test_shares_of_the_split_add_up():
     text = experiment().replace("simulate: toy", "simulate: toy, split: {train: 0.7}")
     with pytest.raises(InputError, match=r"population\.split: .* adds up to 0\.9, not 1"):
         runs_of(text)
+
+
+def test_each_engine_has_its_own_number_of_particles():
+    def count(block: str) -> int:
+        return particle_count(runs_of(experiment(f"particles: {block}"))["mine"]["particles"])
+
+    assert count("{}") == 256
+    assert count("{engine: shapeworks}") == 2048
+    assert count("{engine: shapeworks, count: 64}") == 64
 
 
 class TestDefaults:

@@ -28,6 +28,18 @@ def interval(row):
 
 
 def test_the_example_finds_a_bump_and_trains_nothing(project):
+    """With a sheet of raters of one's own beside the table."""
+    sheet = [
+        {"subject": f"m{number:02d}_L", "rater": rater, "score": (number + rater) % 6}
+        for number in range(6)
+        for rater in range(2)
+    ]
+    write_table(project.folder / "my_points/ratings.csv", sheet)
+    text = (project.folder / EXAMPLE).read_text(encoding="utf-8")
+    text = text.replace(
+        "      person: person\n", "      person: person\n      ratings: my_points/ratings.csv\n"
+    )
+    (project.folder / EXAMPLE).write_text(text, encoding="utf-8")
     result = project.run("all", config=EXAMPLE)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-3000:]
     folder = project.folder / "results/given"
@@ -35,6 +47,7 @@ def test_the_example_finds_a_bump_and_trains_nothing(project):
     assert value(found["z_auc"]) > 0.9
     assert value(found["mahalanobis_auc"]) > 0.9
     assert 0 < value(found["different_share"]) < 0.3
+    assert found["z_rating_spearman"]["n"] == "6"
     assert (folder / "figures/severity.pdf").stat().st_size > 0
     for name in ("mean_shapes", "shape_model"):
         assert (folder / f"figures/{name}.png").stat().st_size > 0
