@@ -49,8 +49,9 @@ def compare_mean_shapes(
     Landmarks of all labelled subjects are aligned to their common mean by rotation and shift,
     blind to the groups. So are then the means of the groups with each other: that a shape is
     aligned with the mean makes the matrix of their products symmetric, and sums of symmetric
-    matrices are so. Segmentations are warped to the mean landmarks of their group and averaged; the mean shape is the surface at
-    1/2. All signed lengths are negative where the cases lie outward of the controls, as in Fig. 8.
+    matrices are so. Segmentations are warped to the mean landmarks of their group and averaged;
+    the mean shape is the surface at 1/2. All signed lengths are negative where the cases lie
+    outward of the controls, as in Fig. 8.
 
     Given landmarks, without images, are taken for points on surfaces that are their own vertices;
     in place of the distance stands the difference of the means along normals, and no mesh is made.
