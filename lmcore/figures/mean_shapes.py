@@ -80,7 +80,8 @@ class MeanShapes:
         axes.set_axis_off()
         if surface is not None and "bump" in self.arrays:
             draw_rim(axes, view, surface, self.arrays["bump"])
-        draw_directions(axes, view, RAS if self.oriented else None)
+        drawn = view.project(vertices)[:, :2]
+        draw_directions(axes, view, RAS if self.oriented else None, drawn)
         return view
 
 

@@ -136,7 +136,7 @@ def _draw_surfaces(
             picture = render_spheres(view, vertices, shade)
         axes.imshow(picture)
         axes.set_axis_off()
-    draw_directions(panels[0], view, affine)
+    draw_directions(panels[0], view, affine, view.project(mean)[:, :2])
     bar = figure.colorbar(
         shades, ax=panels.tolist(), location="right", shrink=0.8, aspect=15, pad=0.005
     )

@@ -18,7 +18,7 @@ ANTERIOR, POSTERIOR, SUPERIOR = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.
 LEFT, RIGHT = (-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)
 RADIUS = 0.022  # of a landmark's sphere, in widths of the panel
 POINT_RADIUS = 0.018  # of a point without a surface
-ROOM = 0.2  # around the little axes, in widths of the panel
+ROOM = 0.18  # around the little axes, in widths of the panel
 SMOOTHING = {"n_iter": 30, "pass_band": 0.08}  # rids voxel steps, keeps the volume (Taubin 1995)
 
 
