@@ -184,9 +184,11 @@ rule plot_clustering:
 
 
 rule plot_classification:
-    """Which class is taken for which."""
+    """Which class is taken for which, and how sure of it one can be."""
     input:
         classification="<results>/{run}/analysis/classification.csv",
+        predictions="<results>/{run}/analysis/classification.predictions.csv",
+        numbers="<results>/{run}/analysis/classification.numbers.csv",
     output:
         png=report(
             ensure("<results>/{run}/figures/classification.png", non_empty=True),
@@ -440,7 +442,8 @@ rule plot_figure_7:
     """Fig. 7: a cam femur registered to a normal one, and its close-up in the region."""
     input:
         population="<results>/camfai/population.h5",
-        content="<results>/camfai/analysis/mean_shapes.h5",
+        subjects="<results>/camfai/subjects.csv",
+        examples="<results>/camfai/analysis/group_examples.h5",
     output:
         png=report(
             ensure("<results>/figures/figure_7.png", non_empty=True),
@@ -454,6 +457,7 @@ rule plot_figure_7:
     conda:
         "../envs/core.yaml"
     params:
+        class_column=lambda wildcards: RUNS["camfai"]["population"]["class"],
         origin=lambda wildcards: origin_of("camfai"),
         code=code("plot_figure_7"),
     message:
@@ -487,3 +491,54 @@ rule plot_figure_8:
         "Plotting figure 8"
     script:
         "../workflow_scripts/plot_figure_8.py"
+
+
+rule plot_figure_9:
+    """Fig. 9: a left atrium registered to another, and slices of both scans."""
+    input:
+        examples="<results>/cardiac/analysis/examples.h5",
+    output:
+        png=report(
+            ensure("<results>/figures/figure_9.png", non_empty=True),
+            caption="../report/figure_9.rst",
+            category="Figures of the paper",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/figures/figure_9.pdf", non_empty=True),
+    log:
+        "<logs>/plot_figure_9.log",
+    conda:
+        "../envs/surfaces.yaml"
+    params:
+        origin=lambda wildcards: origin_of("cardiac"),
+        code=code("plot_figure_9"),
+    message:
+        "Plotting figure 9"
+    script:
+        "../workflow_scripts/plot_figure_9.py"
+
+
+rule plot_study:
+    """Numbers of several runs against what tells the runs apart."""
+    input:
+        table="<results>/studies/{study}.csv",
+    output:
+        png=report(
+            ensure("<results>/studies/{study}.png", non_empty=True),
+            caption="../report/study.rst",
+            category="Studies",
+            subcategory="figures",
+        ),
+        pdf=ensure("<results>/studies/{study}.pdf", non_empty=True),
+    log:
+        "<logs>/plot_study_{study}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        study=study_of,
+        origin=lambda wildcards: origins_of(study_of(wildcards)["runs"]),
+        code=code("plot_study"),
+    message:
+        "Plotting the study {wildcards.study}"
+    script:
+        "../workflow_scripts/plot_study.py"
