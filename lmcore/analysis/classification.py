@@ -106,23 +106,21 @@ def classify_subjects(
     if truth_probability:
         probability = read_truth(truth, data.subjects, [truth_probability])[:, 0]
         rows += _probability_rows(found.classes, probability)
-    tables = [] if parameters is None else [best.table("truth", data.subjects)]
-    if not particles:
-        tables.append(found.table("landmarks", data.subjects))
-    else:
-        both, points = with_particles(data, particles)
-        _refuse_small_classes(both.classes, folds, " with particles")
+    tables = {} if parameters is None else {"truth": (best, data.subjects)}
+    tables["landmarks"] = found, data.subjects
+    both, points = with_particles(data, particles, folds) if particles else (None, None)
+    if both is not None:
+        ours = found
         if len(both.subjects) < len(data.subjects):
             ours = cross(both.values, both.classes, perceptron=perceptron)
-        else:
-            ours = found
         reduced = replace(perceptron, components=COMPONENTS)
         theirs = cross(points, both.classes, perceptron=reduced, what="particles")
-        tables += [ours.table("landmarks", both.subjects), theirs.table("particles", both.subjects)]
+        tables |= {"landmarks": (ours, both.subjects), "particles": (theirs, both.subjects)}
         rows += comparison_rows(ours, theirs)
+    answers = [held_out.table(name, who) for name, (held_out, who) in tables.items()]
     frame = pd.DataFrame({"subject": data.subjects, "split": data.splits, "class": data.classes})
     write_csv(output, frame.assign(predicted=predicted, cv_accuracy=found.right))
-    write_csv(predictions, pd.concat(tables, ignore_index=True))
+    write_csv(predictions, pd.concat(answers, ignore_index=True))
     write_numbers(numbers, rows)
     for row in rows:
         logger.info(f"{row['name']} {row['value']:.3f} (n = {row['n']})")
@@ -147,32 +145,44 @@ def predict_test(data: Descriptors, perceptron: Perceptron, seed: int) -> np.nda
     return predicted
 
 
-def with_particles(data: Descriptors, path: Path) -> tuple[Descriptors, np.ndarray]:
-    """Those subjects that have particles, and their aligned coordinates (N, M * 3) in mm."""
+def with_particles(
+    data: Descriptors, path: Path, folds: int
+) -> tuple[Descriptors, np.ndarray] | tuple[None, None]:
+    """Those subjects that have particles, and their aligned coordinates (N, M * 3) in mm.
+
+    None where too few have any for a cross-validation, which the log says.
+    """
     names, points = read_aligned(path)
     row = {name: place for place, name in enumerate(names)}
     has = np.array([subject in row for subject in data.subjects])
+    both = data.of(has)
     if not has.all():
         logger.warning(
             f"{(~has).sum()} subjects without particles take no part where landmarks and particles "
             f"are compared: {name_some(data.subjects[~has])}"
         )
-    both = data.of(has)
-    return both, points[[row[subject] for subject in both.subjects]].reshape(has.sum(), -1)
+    counts = [np.count_nonzero(both.classes == name) for name in data.class_names]
+    if min(counts) < folds:
+        smallest = data.class_names[int(np.argmin(counts))]
+        logger.warning(
+            f"landmarks and particles are not compared: of class '{smallest}' {min(counts)} have "
+            f"particles, fewer than the {folds} folds"
+        )
+        return None, None
+    return both, points[[row[subject] for subject in both.subjects]].reshape(len(both.subjects), -1)
 
 
-def _refuse_small_classes(classes: np.ndarray, folds: int, which: str = "") -> None:
+def _refuse_small_classes(classes: np.ndarray, folds: int) -> None:
     names, counts = np.unique(np.asarray(classes, dtype=str), return_counts=True)
     if len(names) < 2:
         raise InputError(
-            f"analyses.classification: all subjects{which} are of class '{names[0]}': set it to "
-            "null"
+            f"analyses.classification: all subjects are of class '{names[0]}': set it to null"
         )
     smallest = counts.argmin()
     if counts[smallest] < folds:
         raise InputError(
-            f"analyses.classification: class '{names[smallest]}' has {counts[smallest]} subjects"
-            f"{which}, fewer than the {folds} folds; add subjects, merge classes or lower folds"
+            f"analyses.classification: class '{names[smallest]}' has {counts[smallest]} subjects, "
+            f"fewer than the {folds} folds; add subjects, merge classes or lower folds"
         )
 
 
