@@ -9,4 +9,6 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(str(message).split()))
+        text = " ".join(str(message).split())
+        # a file's name may hold what moves the cursor, or is no character at all
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))

@@ -7,6 +7,7 @@ import torch
 
 from lmcore.errors import InputError
 from lmcore.files import whole_file
+from lmcore.population.table import can_be_read
 
 KIND, FORMAT = "lmcore landmark encoder", 1
 NEEDED = {"encoder", "state", "kernel", "preprocessing"}
@@ -19,10 +20,10 @@ def read_encoder_file(path: str | os.PathLike) -> dict:
         InputError: if the file is no encoder of this project, was written by a newer version,
             or holds anything that would have to be unpickled as code.
     """
+    if not can_be_read(path):
+        raise InputError(f"encoder {path} does not exist, or is no file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"encoder {path} does not exist") from None
     except Exception:  # torch raises a dozen types for broken or hostile files
         raise InputError(f"{path} is not an encoder of this project (or is damaged)") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:

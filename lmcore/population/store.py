@@ -144,10 +144,10 @@ class Population:
 
     def __init__(self, path: str | os.PathLike):
         self.path = path
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such population")
         try:
             self._file = h5py.File(path, "r", locking=False)
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such population") from error
         except OSError as error:
             raise InputError(f"{path}: damaged, or not an HDF5 file ({error})") from error
         try:
