@@ -60,7 +60,7 @@ class Sandbox:
             writer.writerows(self.rows)
         return path
 
-    def preprocess(self) -> Ended:
+    def preprocess(self, pretrained: Path | None = None) -> Ended:
         """Run the rule's script on the table; what it logs is the output."""
         log = self.results / "logs/preprocess_population.log"
 
@@ -68,7 +68,7 @@ class Sandbox:
             run_script(
                 "preprocess_population",
                 log,
-                {"table": self.data / "subjects.csv", "pretrained": []},
+                {"table": self.data / "subjects.csv", "pretrained": pretrained or []},
                 {
                     "population": self.results / "population.h5",
                     "subjects": self.results / "subjects.csv",
@@ -85,6 +85,19 @@ class Sandbox:
                     "digest": "",
                 },
             )
+
+        ended = run(work)
+        return Ended(ended.code, log.read_text(encoding="utf-8"), ended.peak, ended.seconds)
+
+    def adopt(self, pretrained: Path, **model: object) -> Ended:
+        """Run the script of train_encoder with model.pretrained, and keys of the block `model`."""
+        log = self.results / "logs/train_encoder.log"
+        files = {"population": self.results / "population.h5", "pretrained": pretrained}
+        made = {name: self.results / f"model/{name}" for name in ("encoder", "history", "timings")}
+        settings = {"landmarks": 4, "kernel": "paper"} | model
+
+        def work() -> None:
+            run_script("train_encoder", log, files, made, {"model": settings, "training": {}})
 
         ended = run(work)
         return Ended(ended.code, log.read_text(encoding="utf-8"), ended.peak, ended.seconds)
