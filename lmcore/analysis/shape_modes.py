@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Protocol
 
-import h5py
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from lmcore.analysis.mesh_files import write_mesh
 from lmcore.analysis.shape_statistics import ShapeModel, principal_modes
 from lmcore.analysis.shape_surfaces import spline_basis
-from lmcore.files import whole_file
+from lmcore.files import whole_hdf5
 from lmcore.particles.surface import DistanceField
 from lmcore.particles.table import grid_centre
 from lmcore.points.geometry import index_to_normalised
@@ -58,7 +58,7 @@ def write_modes(
     """
     meshes = FilePath(meshes)
     meshes.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    with whole_hdf5(path) as file:
         for points in sets:
             content = _modes_of(population, points, kernel)
             for name, values in content.items():
@@ -180,5 +180,4 @@ def _write_mesh(
 
     mesh = pyvista.PolyData.from_regular_faces(vertices.astype(np.float32), faces)
     mesh.point_data["displacement"] = displacement.astype(np.float32)
-    with whole_file(path) as temporary:
-        mesh.save(temporary)
+    write_mesh(path, mesh)

@@ -38,8 +38,6 @@ class Model:
     def __init__(self, path: StrPath):
         self.path = path
         self.encoder, content = load_encoder(path)
-        if (channels := self.encoder.settings["channels"]) != 1:
-            raise InputError(f"the encoder {path} takes images of {channels} channels, not grey")
         self.preprocessing = Preprocessing.from_dict(content["preprocessing"])
         self.kernel: str = content["kernel"]
 

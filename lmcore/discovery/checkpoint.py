@@ -55,6 +55,8 @@ def load_encoder(path: str | os.PathLike) -> tuple[Encoder, dict]:
         encoder = _build(content, os.path.getsize(path))
     except Exception:  # what the file claims may be of any type
         raise InputError(f"encoder {path} is damaged: its weights do not fit it") from None
+    if (channels := encoder.settings["channels"]) != 1:
+        raise InputError(f"encoder {path} takes images of {channels} channels, all here are grey")
     if content["kernel"] not in KERNELS:
         raise InputError(f"encoder {path} is damaged: its kernel is {content['kernel']!r}")
     if not all(value.isfinite().all() for value in encoder.state_dict().values()):

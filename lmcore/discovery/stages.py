@@ -128,11 +128,10 @@ def adopt_encoder(
     """
     encoder, content = load_encoder(pretrained)
     with Population(population_path) as population:
-        taken = (encoder.settings["channels"], *encoder.shape)
-        if (population.channels, *population.shape) != taken:
+        if population.shape != encoder.shape:
             raise InputError(
-                f"model.pretrained {pretrained} takes images of {taken} channels and pixels, "
-                f"the population has {(population.channels, *population.shape)}"
+                f"model.pretrained {pretrained} takes images of {encoder.shape}, "
+                f"the population has {population.shape}"
             )
     for key, value in (("landmarks", encoder.landmarks), ("kernel", content["kernel"])):
         if settings[key] != value:

@@ -18,7 +18,7 @@ from projects import ROOT
 from sandbox import error_lines
 from users import assert_refused
 
-from lmcore.discovery.checkpoint import load_encoder, save_encoder
+from lmcore.discovery.checkpoint import save_encoder
 from lmcore.discovery.encoder import LandmarkEncoder
 
 
@@ -90,7 +90,9 @@ WRITERS = {
     ),
     "torch file that runs code": lambda path, good: torch.save(Harm(path.parent / HARM), path),
     "encoder whose archive runs code": archive,
-    "TorchScript": lambda path, good: torch.jit.script(torch.nn.Linear(2, 2)).save(path),
+    "whole module, as the paper's public code saves": lambda path, good: torch.save(
+        torch.nn.Linear(2, 2), path
+    ),
     "encoder of zero bytes": lambda path, good: path.write_bytes(b""),
     "encoder truncated at half": lambda path, good: path.write_bytes(good.read_bytes()[:6000]),
     "encoder with one bit of a weight flipped": flipped,
@@ -145,9 +147,7 @@ def test_the_exploits_would_work(tmp_path, models):
     for what in ("pickle that runs code", "torch file that runs code"):
         WRITERS[what](path, models[2])
         with path.open("rb") as file:
-            pickle.load(file).close() if "torch" not in what else torch.load(
-                file, weights_only=False
-            )
+            pickle.load(file) if "pickle" in what else torch.load(file, weights_only=False)
         assert (tmp_path / HARM).exists()
         (tmp_path / HARM).unlink()
 
@@ -196,8 +196,7 @@ def test_an_encoder_that_does_not_fit_the_run(sandbox, models, survived):
         line = assert_refused(sandbox.adopt(models[2], **{key: value}), f"model.{key}")
         survived(f"encoder of other {key} than model.{key}", line.removeprefix("error: "))
     colours(path)
-    assert load_encoder(path)[0].settings["channels"] == 3
     line = assert_refused(sandbox.discover(path, "s00.png"), "encoder.pt")
-    assert_refused(sandbox.adopt(path), "model.pretrained")
+    assert_refused(sandbox.adopt(path), "encoder.pt")
     survived("encoder of colour images", line.removeprefix("error: "))
     assert not (sandbox.results / "model").exists()
