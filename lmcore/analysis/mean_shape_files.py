@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 
-import h5py
 import numpy as np
 
+from lmcore.analysis.mesh_files import write_mesh
 from lmcore.analysis.two_groups import Groups
-from lmcore.files import whole_file
+from lmcore.files import whole_hdf5
 
 Path = str | os.PathLike
 
@@ -28,7 +28,7 @@ def write_content(
     `control_points` and `case_points` (M, 3), the mean landmarks, and their `numbers` (M).
     """
     attributes = dict(attributes) | {"control": groups.control, "case": groups.case}
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    with whole_hdf5(path) as file:
         for name, values in found.items():
             file.create_dataset(name, data=values, track_times=False)
         file.attrs.update(attributes)
@@ -52,5 +52,4 @@ def write_meshes(folder: Path, found: Mapping[str, np.ndarray], centre: np.ndarr
         if not start:
             for array in ("distance", "difference", "p", "corrected_p"):
                 mesh.point_data[array] = np.float32(found[array])
-        with whole_file(folder / f"{name}.vtp") as temporary:
-            mesh.save(temporary)
+        write_mesh(folder / f"{name}.vtp", mesh)

@@ -16,7 +16,7 @@ from lmcore.analysis.overlap import dice, hd95
 from lmcore.analysis.registration_pairs import Sample
 from lmcore.discovery.objective import Registrar
 from lmcore.errors import InputError
-from lmcore.files import whole_file
+from lmcore.files import whole_hdf5
 from lmcore.points.landmarks import Landmarks, check_order, read_landmarks
 from lmcore.population.splits import UNSEEN
 from lmcore.population.store import Population
@@ -200,8 +200,8 @@ def register_examples(
 
 
 def write_examples(path: Path, content: Content) -> None:
-    """Write what `register_examples` gives as HDF5."""
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    """Write what `register_examples` gives, and what else belongs to it, as HDF5."""
+    with whole_hdf5(path) as file:
         for name, values in content.items():
             text = h5py.string_dtype() if name.endswith("_subjects") else None
             file.create_dataset(name, data=values, dtype=text, track_times=False)

@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 
-import h5py
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from lmcore.analysis.mesh_files import write_mesh
 from lmcore.analysis.point_sets import PointSet
 from lmcore.analysis.shape_statistics import ShapeModel, principal_modes
 from lmcore.analysis.shape_surfaces import spline_basis
-from lmcore.files import whole_file
+from lmcore.files import whole_hdf5
 from lmcore.particles.surface import DistanceField
 from lmcore.particles.table import grid_centre
 from lmcore.points.geometry import index_to_normalised
@@ -53,7 +53,7 @@ def write_modes(
     centre = np.zeros(3)
     if population is not None and population.dimension == 3:
         centre = grid_centre(population.shape, population.spacing)
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    with whole_hdf5(path) as file:
         file.attrs["oriented"] = population is not None and population.oriented
         for points in sets:
             content = _modes_of(population, points, kernel)
@@ -183,5 +183,4 @@ def _write_mesh(
     else:
         mesh = pyvista.PolyData(vertices)
     mesh.point_data["displacement"] = displacement.astype(np.float32)
-    with whole_file(path) as temporary:
-        mesh.save(temporary)
+    write_mesh(path, mesh)

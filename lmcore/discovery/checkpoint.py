@@ -8,9 +8,16 @@ import torch
 
 from lmcore import __version__
 from lmcore.discovery.encoder import Encoder
-from lmcore.discovery.encoder_file import FORMAT, KIND, read_encoder_file, write_tensors
+from lmcore.discovery.encoder_file import (
+    FORMAT,
+    KIND,
+    read_encoder_file,
+    read_tensors,
+    write_tensors,
+)
 from lmcore.discovery.heatmaps import build_encoder
 from lmcore.errors import InputError
+from lmcore.registration.spline import KERNELS
 
 logger = logging.getLogger("lmcore")
 
@@ -45,11 +52,38 @@ def load_encoder(path: str | os.PathLike) -> tuple[Encoder, dict]:
     """
     content = read_encoder_file(path)
     try:
-        encoder = build_encoder(**content["encoder"])
-        encoder.load_state_dict(content["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError):
+        encoder = _build(content, os.path.getsize(path))
+    except Exception:  # what the file claims may be of any type
         raise InputError(f"encoder {path} is damaged: its weights do not fit it") from None
+    if (channels := encoder.settings["channels"]) != 1:
+        raise InputError(f"encoder {path} takes images of {channels} channels, all here are grey")
+    if content["kernel"] not in KERNELS:
+        raise InputError(f"encoder {path} is damaged: its kernel is {content['kernel']!r}")
+    if not all(value.isfinite().all() for value in encoder.state_dict().values()):
+        raise InputError(f"encoder {path} is damaged: its weights are not all finite")
     return encoder.eval(), content
+
+
+def _build(content: dict, size: int) -> Encoder:
+    """The encoder of a file of `size` bytes, which allocates no more than these.
+
+    Raises:
+        Exception: of many types, if its settings are none, or its weights others than they say.
+    """
+    settings, state = content["encoder"], content["state"]
+    if list(settings["shape"]) != list(content["preprocessing"]["size"]):
+        raise ValueError("it takes images of another size than are prepared for it")
+    with torch.device("meta"):  # which has shapes and no memory
+        wanted = build_encoder(**settings).state_dict()
+    if {name: value.shape for name, value in wanted.items()} != {
+        name: value.shape for name, value in state.items()
+    }:
+        raise ValueError("weights of other shapes")
+    if sum(value.numel() * value.element_size() for value in state.values()) > size:
+        raise ValueError("weights that share their memory")
+    encoder = build_encoder(**settings)
+    encoder.load_state_dict(state)
+    return encoder
 
 
 def save_checkpoint(path: str | os.PathLike, digest: str, state: dict) -> None:
@@ -65,7 +99,7 @@ def load_checkpoint(path: str | os.PathLike, digest: str) -> dict | None:
     if not Path(path).exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_tensors(path)
         found = state["digest"]
     except Exception:  # torch raises a dozen types for broken files
         logger.info(f"{path} cannot be read: training starts afresh")

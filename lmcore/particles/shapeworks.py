@@ -19,6 +19,7 @@ from lmcore.errors import InputError
 from lmcore.files import whole_file, write_json
 from lmcore.particles.table import grid_centre
 from lmcore.points.files import read_points, write_points
+from lmcore.population.formats.stored import itk_reason
 
 STAGES = ("training", "held_out")
 PROJECT = "project.swproj"
@@ -162,8 +163,11 @@ def _write_groomed(folder: Path, subject: str, distances: np.ndarray, spacing: f
     image.SetSpacing([float(spacing)] * 3)
     image.SetOrigin((-grid_centre(distances.shape, spacing)).tolist())
     path = folder / _groomed(subject)
-    with whole_file(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+    try:
+        with whole_file(path) as temporary:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+    except RuntimeError as error:
+        raise InputError(f"{path} cannot be written ({itk_reason(error)}): make room") from error
     return _row(subject)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lmcore.population.volume_preprocessing import VolumePreprocessing
 
 
+LARGEST_SIDE = 4096  # pixels, as the configuration allows
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """All that is needed to prepare an image the model has never seen.
@@ -29,8 +32,12 @@ class Preprocessing:
     intensity: str = "border"
 
     def __post_init__(self):
-        if len(self.size) != 2 or any(type(n) is not int or n < 2 for n in self.size):
-            raise InputError(f"preprocess.size: {self.size} is not a height and a width in pixels")
+        sides = all(type(n) is int and 2 <= n <= LARGEST_SIDE for n in self.size)
+        if len(self.size) != 2 or not sides:
+            raise InputError(
+                f"preprocess.size: {self.size} is not a height and a width of 2 to "
+                f"{LARGEST_SIDE} pixels"
+            )
         if self.intensity not in IMAGE_INTENSITIES:
             raise InputError(
                 f"preprocess.intensity: '{self.intensity}' is none of "

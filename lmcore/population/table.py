@@ -19,6 +19,8 @@ SPLITS = ("train", "validation", "test", "held_out")
 KNOWN_COLUMNS = ("subject", "image", "segmentation", "split", "side", "spacing")
 PATH_COLUMNS = ("image", "segmentation", "landmarks")
 GIVEN_COLUMNS = ("subject", "landmarks", "split")  # of a table that gives landmarks, not images
+# A row is some hundred bytes: this is a million subjects, and what is larger is no table of them
+MAX_TABLE_BYTES = 2**27
 # Ids become file names and, in Slicer, node names
 SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 HDF5_DATASET = re.compile(r"(?P<file>.+\.(h5|hdf5)):/.*", re.IGNORECASE)
@@ -129,6 +131,11 @@ def is_volume(path: str | os.PathLike) -> bool:
     return name.lower().endswith(VOLUME_SUFFIXES) or os.path.isdir(name)
 
 
+def can_be_read(path: str | os.PathLike) -> bool:
+    """Whether there is a file or a folder: of a pipe or a device nobody knows where it ends."""
+    return os.path.isfile(path) or os.path.isdir(path)
+
+
 def name_some(names: Iterable[str], limit: int = 5) -> str:
     """The first few names, and how many more there are."""
     names = list(names)
@@ -139,6 +146,10 @@ def name_some(names: Iterable[str], limit: int = 5) -> str:
 def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and each row that is not empty with its line in the file."""
     try:
+        if path.exists() and not can_be_read(path):
+            raise InputError(f"{path}: not a file; save the table as CSV UTF-8")
+        if path.is_file() and path.stat().st_size > MAX_TABLE_BYTES:
+            raise InputError(f"{path}: too large to be a table of subjects; check population.table")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such table of subjects") from error
@@ -259,7 +270,7 @@ def _check_files(path: Path, records: list[dict[str, str]], column: str, root: P
         full = str(root / name)
         if os.path.isabs(name) or not _is_under(os.path.realpath(full), real_root):
             outside.append(f"{record['subject']} ({name})")
-        elif not os.path.exists(full):
+        elif not can_be_read(full):
             missing.append(f"{record['subject']} ({full})")
     if outside:
         raise InputError(

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -77,6 +78,23 @@ def check_room(path: str | os.PathLike, claimed: int, present: int, compressed: 
             f"{path}: truncated or damaged: its header claims {claimed:,} bytes of voxels, "
             f"the file has {present:,}"
         )
+
+
+def check_name(path: str | os.PathLike, *names: Path) -> None:
+    """Refuse names that are no UTF-8, at which SimpleITK ends the process.
+
+    Arguments:
+        path: to name.
+        names: of files that SimpleITK is to read.
+    Raises:
+        InputError: for the first one.
+    """
+    for name in names:
+        try:
+            os.fspath(name).encode("utf-8")
+        except UnicodeEncodeError:
+            shown = os.fsencode(name.name).decode("utf-8", "backslashreplace")
+            raise InputError(f"{path}: the file name {shown} is no UTF-8; rename it") from None
 
 
 def itk_affine(
