@@ -18,7 +18,8 @@ PARTS = {
     "heatmap": {"head": "linear"},
     "spread": {"spread": False},
     "local": {"local": False},
-    "equivariance": {"equivariance": 0.0},
+    "equivariance": {"equivariance": 0.0},  # nor copies, which are made for it
+    "copies": {"copies": False},
     "annealed": {"annealed": False},
 }
 # The paper's recipe weighs kappa itself; config.yaml's toy experiment has this weight, and the
