@@ -3,7 +3,7 @@
 import torch
 
 # Largest change of the exponent and of the contrast, as shares; of the brightness, and the noise's
-# standard deviation, where 1 is white.
+# standard deviation, as shares of what lies between an image's darkest and brightest pixel.
 LARGEST_EXPONENT = 0.4
 LARGEST_CONTRAST = 0.4
 LARGEST_BRIGHTNESS = 0.06
@@ -11,7 +11,7 @@ NOISE = 0.02
 
 
 def change_intensities(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(B, C, *shape) images in [0, 1], each with its own change; they may leave [0, 1].
+    """(B, C, *shape) images, each with its own change; those of another unit change alike.
 
     Arguments:
         generator: on the CPU; drawn evenly up to the largest of each change.
@@ -21,8 +21,12 @@ def change_intensities(images: torch.Tensor, generator: torch.Generator) -> torc
         drawn = torch.rand(len(images), generator=generator).to(images.device)
         return (2 * drawn - 1).view(-1, *[1] * (images.dim() - 1))
 
+    axes = tuple(range(1, images.dim()))
+    low = images.amin(dim=axes, keepdim=True)
+    extent = (images.amax(dim=axes, keepdim=True) - low).clamp_min(torch.finfo(images.dtype).tiny)
     exponent = 1 + LARGEST_EXPONENT * evenly()
     contrast = 1 + LARGEST_CONTRAST * evenly()
     brightness = LARGEST_BRIGHTNESS * evenly()
     noise = NOISE * torch.randn(images.shape, generator=generator).to(images.device)
-    return contrast * images.clamp_min(0) ** exponent + brightness + noise
+    changed = contrast * ((images - low) / extent) ** exponent + brightness + noise
+    return low + extent * changed

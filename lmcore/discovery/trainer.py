@@ -122,16 +122,7 @@ class Training:
 
     def step(self) -> None:
         """One batch; a gradient that is not finite changes nothing and is counted."""
-        batch = self._read(next(self.batches))
-        landmarks, equivariance = self._encode(batch.images), 0.0
-        if self.recipe.equivariance:
-            maps = random_maps(len(batch.images), tuple(batch.images.shape[2:]), self.maps)
-            maps = maps.to(self.device)
-            copies = move_images(batch.images, maps)
-            moved = self._encode(change_intensities(copies, self.maps))
-            equivariance = equivariance_loss(moved, landmarks, maps)
-            if self.recipe.copies and torch.rand((), generator=self.maps) < 0.5:
-                batch, landmarks = batch.moved(copies, maps), moved
+        batch, landmarks, equivariance = self._encode(self._read(next(self.batches)))
         images = compared(batch.images, self.settings)
         terms = self.objective(images, landmarks, batch.mask, batch.supervision)
         loss = terms.loss + self.recipe.equivariance * equivariance
@@ -169,8 +160,21 @@ class Training:
             supervision = Supervision(*shapes)
         return Batch(images, self.mask, supervision)
 
-    def _encode(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, M, d) landmarks."""
+    def _encode(self, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor | float]:
+        """What of a batch is compared, its (B, M, d) landmarks, and how far they follow no map."""
+        if not self.recipe.equivariance:
+            return batch, self._landmarks(batch.images), 0.0
+        shape = tuple(batch.images.shape[2:])
+        maps = random_maps(len(batch.images), shape, self.maps).to(self.device)
+        copies = move_images(batch.images, maps)
+        both = torch.cat([batch.images, change_intensities(copies, self.maps)])
+        still, moved = self._landmarks(both).chunk(2)
+        equivariance = equivariance_loss(moved, still, maps)
+        if self.recipe.copies and torch.rand((), generator=self.maps) < 0.5:
+            return batch.moved(copies, maps), moved, equivariance
+        return batch, still, equivariance
+
+    def _landmarks(self, images: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             return self.encoder(images)
 

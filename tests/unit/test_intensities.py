@@ -38,10 +38,22 @@ def test_black_and_white_tell_the_changes(noiseless):
 
 def test_noise_differs_from_pixel_to_pixel():
     images = torch.full((3, 1, 40, 50), 0.5)
-    found = change_intensities(images, generator(3))
+    images[:, :, 0, 0], images[:, :, 0, 1] = 0.0, 1.0
+    found = change_intensities(images, generator(3))[:, :, 1:]
     deviation = found.flatten(1).std(dim=1)
     torch.testing.assert_close(deviation, torch.full((3,), 0.02), rtol=0.1, atol=0)
     assert len(found[0].unique()) > 1900
+
+
+def test_units_do_not_matter():
+    images = torch.rand(3, 1, 6, 7, generator=generator())
+    first = change_intensities(images, generator(6))
+    torch.testing.assert_close(change_intensities(40 * images - 7, generator(6)), 40 * first - 7)
+
+
+def test_a_constant_image_stays_as_it_is():
+    images = torch.full((2, 1, 4, 5), 0.3)
+    torch.testing.assert_close(change_intensities(images, generator(7)), images)
 
 
 def test_generator_decides_alone():
