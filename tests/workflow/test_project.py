@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import yaml
 from projects import ROOT
 
 pytestmark = pytest.mark.workflow
@@ -28,6 +29,17 @@ def test_every_shipped_example_plans(project, name):
     assert result.returncode == 0, result.stderr
     trained = "train_encoder" in result.stdout + result.stderr
     assert trained == (name != "given_landmarks.yaml")
+
+
+def test_the_studies_plan(project):
+    result = project.run("-n", "--", "studies", config="config/studies.yaml")
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    content = yaml.safe_load((ROOT / "config/studies.yaml").read_text(encoding="utf-8"))
+    for name, study in content["studies"].items():
+        assert f"results/studies/{name}.png" in output
+        for run in study["runs"]:
+            assert f"results/{run}/numbers.csv" in output
 
 
 def test_lint_is_clean(project):
