@@ -14,6 +14,7 @@ from lmcore.configuration import (
     expand_runs,
     expand_studies,
     fill_defaults,
+    particle_count,
 )
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
