@@ -4,13 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: results test lint format lock clean-venv
+.PHONY: results test test-cluster lint format lock clean-venv
 
 results: $(STAMP)
 	@$(VENV)/bin/python -m lmcore.launch
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
+
+# a real Slurm of one node, from Debian's packages; skips where they are missing and may not be installed
+test-cluster: $(STAMP)
+	tests/cluster/install.sh
+	$(VENV)/bin/python -m pytest tests/cluster
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -22,8 +22,8 @@ rule evaluate_registration:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),
@@ -125,8 +125,8 @@ rule evaluate_shape_model:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="8GB",
-        runtime="1h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("1h"),
     params:
         kernel=setting("model/kernel"),
         seed=seed_of("shape_model"),
@@ -161,8 +161,8 @@ rule score_severity:
     conda:
         "../envs/core.yaml"
     resources:
-        mem="4GB",
-        runtime="30m",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("30m"),
     params:
         population=setting("population/simulate"),
         class_column=setting("population/class"),
@@ -193,8 +193,8 @@ rule register_groups:
     conda:
         "../envs/train.yaml"
     resources:
-        mem="4GB",
-        runtime="30m",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("30m"),
     params:
         control=setting("population/control"),
         kernel=setting("model/kernel"),
@@ -233,8 +233,8 @@ rule compare_mean_shapes:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="8GB",
-        runtime="1h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("1h"),
     params:
         class_column=setting("population/class"),
         control=setting("population/control"),

@@ -17,8 +17,8 @@ rule discover_landmarks:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         threads=setting("training/threads"),
         code=code("discover_landmarks"),
@@ -44,8 +44,8 @@ rule rank_landmarks:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),

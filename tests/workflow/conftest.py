@@ -10,11 +10,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from copies import ROOT, copy_workflow
 from PIL import Image
-
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "config", "lmcore", "profiles", "report", "rules", "schemas")
-PARTS += ("workflow_scripts", "envs")
 
 
 class Project:
@@ -22,10 +19,7 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for part in PARTS:
-            source = ROOT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / part)
+        copy_workflow(folder)
         shutil.copy(ROOT / "tests/workflow/small.yaml", folder / "small.yaml")
 
     def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2):

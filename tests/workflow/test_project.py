@@ -1,6 +1,8 @@
 """Shipped configurations, lint, and starting over after a crash."""
 
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +29,26 @@ def test_every_shipped_example_plans(project, name):
     result = project.run("-n", config=f"config/examples/{name}")
     assert result.returncode == 0, result.stderr
     assert "train_encoder" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("config", [None, "config/paper.yaml"])
+def test_the_slurm_profile_plans(project, config):
+    """Its groups, too: Snakemake refuses one that waits for a job which waits for the group."""
+    result = project.run("-n", "--profile", "profiles/slurm", config=config)
+    assert result.returncode == 0, result.stderr
+    assert "train_encoder" in result.stdout + result.stderr
+
+
+def test_lambda_is_cross_validated_by_fifteen_jobs_that_wait_for_none_of_each_other(project):
+    result = project.run("-n", "results/diatoms/regularization.csv", config=None)
+    assert result.returncode == 0, result.stderr
+    planned = (result.stdout + result.stderr).split("Reasons:")[0]
+    trials = re.findall(r"Cross-validating weight (\d), fold (\d) of diatoms\n(.*)", planned)
+    assert {trial[:2] for trial in trials} == set(itertools.product("01234", "012"))
+    assert len(trials) == 15
+    for *_, reason in trials:
+        waits_for = set(reason.split("updated by another job: ")[1].split(", "))
+        assert waits_for == {"results/diatoms/population.h5", "results/diatoms/subjects.csv"}
 
 
 def test_lint_is_clean(project):
