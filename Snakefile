@@ -10,6 +10,10 @@ configfile: "config.yaml"
 report: "report/workflow.rst"
 
 
+# of `--sdm apptainer` alone: the image made from the Dockerfile, docs/quickstart.md
+container: "lmcore.sif"
+
+
 include: "rules/common.smk"
 
 
