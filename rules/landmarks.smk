@@ -92,6 +92,8 @@ rule export_landmarks:
         particles=directory("<results>/{run}/exports/particles"),
     log:
         "<logs>/{run}/export_landmarks.log",
+    benchmark:
+        "<benchmarks>/{run}/export_landmarks.jsonl"
     conda:
         "../envs/core.yaml"
     params:

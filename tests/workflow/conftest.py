@@ -22,9 +22,9 @@ class Project:
         copy_workflow(folder)
         shutil.copy(ROOT / "tests/workflow/small.yaml", folder / "small.yaml")
 
-    def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2):
+    def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2, options=()):
         """Snakemake with the small configuration; a `CompletedProcess` with text output."""
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *options]
         command += ["--configfile", config] if config else []
         return subprocess.run(
             [*command, "--", *arguments] if arguments and arguments[0][0] != "-" else

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
-from conftest import ROOT
+from copies import ROOT
 
 pytestmark = pytest.mark.workflow
 
@@ -67,13 +68,19 @@ def test_rules_and_scripts_are_named_alike():
     assert scripts == rules - {"figures", "studies"}
 
 
+TOY = {
+    "[toy, diatoms, mine, camfai, scans]": "[toy]",
+    "pairs: 1200, validate_every: 400": "pairs: 6000, validate_every: 100",
+}
+
+
 def start(project):
     """`make results` with the small configuration of the toy alone, in its own process group."""
-    (project.folder / "toy.yaml").write_text(
-        (project.folder / "small.yaml").read_text()
-        .replace("[toy, diatoms, mine, camfai, scans]", "[toy]")
-        .replace("pairs: 1200, validate_every: 400", "pairs: 6000, validate_every: 100")
-    )  # fmt: skip
+    text = (project.folder / "small.yaml").read_text(encoding="utf-8")
+    for shipped, wanted in TOY.items():
+        assert shipped in text
+        text = text.replace(shipped, wanted, 1)
+    (project.folder / "toy.yaml").write_text(text, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, "-m", "lmcore.launch", "--configfile", "toy.yaml", "--", "all"],
         cwd=project.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -81,14 +88,31 @@ def start(project):
     )  # fmt: skip
 
 
-def test_make_results_goes_on_after_it_was_killed(project):
+def start_and_wait_for_a_checkpoint(project):
+    """The same, and its checkpoint."""
     checkpoint = project.folder / "results/toy/model/checkpoint.pt"
-    killed = start(project)
+    process = start(project)
     deadline = time.monotonic() + 120
     while not checkpoint.exists():
-        assert killed.poll() is None, killed.communicate()[0]
+        assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return process, checkpoint
+
+
+def check_landmarks_are_those_of_an_undisturbed_run(project):
+    apart = "{pathvars: {results: apart, logs: apart/logs, benchmarks: apart/benchmarks}}"
+    (project.folder / "apart.yaml").write_text(apart, encoding="utf-8")
+    configs = ("--configfile", "toy.yaml", "apart.yaml")
+    result = project.run("apart/toy/landmarks/retained.csv", options=configs, config=None)
+    assert result.returncode == 0, result.stderr
+    for name in ("model/history.csv", "landmarks/all.csv", "landmarks/retained.csv"):
+        undisturbed = (project.folder / "apart/toy" / name).read_bytes()
+        assert (project.folder / "results/toy" / name).read_bytes() == undisturbed
+
+
+def test_make_results_goes_on_after_it_was_killed(project):
+    killed, checkpoint = start_and_wait_for_a_checkpoint(project)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     both = [start(project), start(project)]  # whichever is first works, the other one waits
@@ -102,6 +126,34 @@ def test_make_results_goes_on_after_it_was_killed(project):
     assert "is at work in this folder: waiting" in output
     assert "Nothing to be done" in output
     assert not checkpoint.exists()
+    check_landmarks_are_those_of_an_undisturbed_run(project)
+
+
+def test_a_training_that_outlived_its_snakemake_and_a_new_one_never_write_together(project):
+    killed, checkpoint = start_and_wait_for_a_checkpoint(project)
+    launched = psutil.Process(killed.pid).children(recursive=True)
+    (orphan,) = [p for p in launched if p.cmdline()[-1].endswith("train_encoder.py")]
+    orphan.suspend()
+    for process in [psutil.Process(killed.pid), *launched]:
+        if process != orphan:
+            process.kill()
+    before = checkpoint.stat()
+    second = start(project)
+    output = ""
+    while "waiting for the same job of an interrupted run to end" not in output:
+        line = second.stdout.readline()
+        assert line, output
+        output += line
+    time.sleep(1)
+    assert second.poll() is None
+    now = checkpoint.stat()
+    assert (now.st_ino, now.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    orphan.resume()
+    output += second.communicate(timeout=200)[0]
+    assert second.returncode == 0, output
+    assert "training toy: done by a job of an interrupted run" in output
+    assert not checkpoint.exists()
+    check_landmarks_are_those_of_an_undisturbed_run(project)
 
 
 def test_the_papers_configuration_plans_into_a_folder_of_its_own(project):
