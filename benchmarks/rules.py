@@ -63,10 +63,11 @@ def cell(jobs: list[dict] | None, run: Path, rule: str) -> str:
     if not jobs:
         return ""
     seconds = sum(job["s"] for job in jobs) / len(jobs)
-    memory = max(float(job["max_rss"]) for job in jobs)
+    resident = [float(job["max_rss"]) for job in jobs if job["max_rss"] != "NA"]  # too short to see
+    memory = f"{max(resident):.0f} MB" if resident else "–"
     disk = sum(size_of(run / name) for name in WRITES.get(rule, ())) / 1e6
     count = f"{len(jobs)} x " if len(jobs) > 1 else ""
-    return f"{count}{seconds:.0f} s, {memory:.0f} MB" + (f", {disk:.1f} MB" if disk else "")
+    return f"{count}{seconds:.0f} s, {memory}" + (f", {disk:.1f} MB" if disk else "")
 
 
 def size_of(path: Path) -> int:

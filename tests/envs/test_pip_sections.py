@@ -115,4 +115,4 @@ def test_the_small_chain_ran_in_the_environments(chain):
     alone = subprocess.run([python, "-c", "import numpy"], text=True, capture_output=True)
     assert "ModuleNotFoundError" in alone.stderr  # so no script can have run in Snakemake's own
     assert (chain / "results/summary.md").stat().st_size > 0
-    assert (chain / "results/camfai/figures/shape_model.png").stat().st_size > 0
+    assert (chain / "results/hips/figures/shape_model.png").stat().st_size > 0

@@ -247,7 +247,10 @@ class TestVariants:
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "config.yaml", *sorted((ROOT / "config").rglob("*.yaml"))],
+    [
+        *(ROOT / name for name in ("config.yaml", "benchmarks/growth.yaml")),
+        *sorted((ROOT / "config").rglob("*.yaml")),
+    ],
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_shipped_configurations_are_right(path):
