@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: results studies test lint format lock clean-venv
+.PHONY: results studies test test-cluster test-envs lint format lock clean-venv
 
 results: $(STAMP)
 	@$(VENV)/bin/python -m lmcore.launch
@@ -16,11 +16,21 @@ studies: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
 
+# a real Slurm of one node, from Debian's packages; skips where they are missing and may not be installed
+test-cluster: $(STAMP)
+	tests/cluster/install.sh
+	$(VENV)/bin/python -m pytest tests/cluster
+
+# the pip section of each file in envs/ in a venv of its own, and its scripts there
+test-envs: $(STAMP)
+	$(VENV)/bin/python -m pytest tests/envs
+
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/snakefmt --check Snakefile rules
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/hadolint Dockerfile
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .

@@ -22,8 +22,8 @@ rule evaluate_registration:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         class_column=setting("population/class"),
         kernel=setting("model/kernel"),
@@ -130,8 +130,8 @@ rule evaluate_shape_model:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="8GB",
-        runtime="1h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("1h"),
     params:
         kernel=setting("model/kernel"),
         seed=seed_of("shape_model"),
@@ -166,8 +166,8 @@ rule score_severity:
     conda:
         "../envs/core.yaml"
     resources:
-        mem="4GB",
-        runtime="30m",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("30m"),
     params:
         simulated=setting("population/simulate"),
         class_column=setting("population/class"),
@@ -202,8 +202,8 @@ rule register_groups:
     conda:
         "../envs/train.yaml"
     resources:
-        mem="4GB",
-        runtime="30m",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("30m"),
     params:
         score=lambda wildcards: GROUP_SCORES[group_analysis(wildcards.run)],
         control=setting("population/control"),
@@ -242,8 +242,8 @@ rule compare_mean_shapes:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="8GB",
-        runtime="1h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("1h"),
     params:
         class_column=setting("population/class"),
         person_column=setting("population/person"),

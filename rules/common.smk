@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -146,6 +147,15 @@ def setting(path):
         return value
 
     return look_up
+
+
+def per_attempt(amount):
+    """A function of the attempt: `8GB` or `2h` at first, a retry gets it once more.
+
+    Only `--retries`, as in profiles/slurm, makes a second attempt.
+    """
+    number, unit = re.fullmatch(r"(\d+)(\w+)", amount).groups()
+    return lambda wildcards, attempt: f"{attempt * int(number)}{unit}"
 
 
 def run_of(wildcards):

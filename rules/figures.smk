@@ -291,6 +291,31 @@ rule plot_mean_shapes:
         "../workflow_scripts/plot_mean_shapes.py"
 
 
+rule plot_schedule:
+    """When the jobs of all runs ran. It lies with the times, apart from what never changes."""
+    input:
+        "<results>/summary.csv",
+    output:
+        png=report(
+            ensure("<benchmarks>/schedule.png", non_empty=True),
+            caption="../report/schedule.rst",
+            category="Summary",
+        ),
+        pdf=ensure("<benchmarks>/schedule.pdf", non_empty=True),
+    log:
+        "<logs>/plot_schedule.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        benchmarks=config["pathvars"]["benchmarks"],
+        runs=[run for run in RUNS if not is_study(run)],
+        code=code("plot_schedule"),
+    message:
+        "Plotting the schedule of all runs"
+    script:
+        "../workflow_scripts/plot_schedule.py"
+
+
 rule plot_figure_2:
     """Fig. 2: what regularization and redundancy removal do."""
     input:

@@ -17,8 +17,8 @@ rule discover_landmarks:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         threads=setting("training/threads"),
         code=code("discover_landmarks"),
@@ -44,8 +44,8 @@ rule rank_landmarks:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),
@@ -122,6 +122,8 @@ rule export_landmarks:
         particles=directory("<results>/{run}/exports/particles"),
     log:
         "<logs>/{run}/export_landmarks.log",
+    benchmark:
+        "<benchmarks>/{run}/export_landmarks.jsonl"
     conda:
         "../envs/core.yaml"
     params:

@@ -14,8 +14,8 @@ rule simulate_population:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="2GB",
-        runtime="1h",
+        mem=per_attempt("2GB"),
+        runtime=per_attempt("1h"),
     params:
         population=setting("population/simulate"),
         options=setting("population/subjects"),
@@ -73,8 +73,8 @@ rule preprocess_population:
         "../envs/train.yaml"
     threads: 2
     resources:
-        mem="4GB",
-        runtime="1h",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("1h"),
     params:
         root=setting("population/root"),
         settings=setting("preprocess"),

@@ -21,8 +21,8 @@ rule cross_validate_regularization:
     threads: setting("training/threads")
     resources:
         gpu=setting("training/gpus"),
-        mem="8GB",
-        runtime="12h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("12h"),
     params:
         model=setting("model"),
         person_column=setting("population/person"),
@@ -77,8 +77,8 @@ rule train_encoder:
     threads: setting("training/threads")
     resources:
         gpu=setting("training/gpus"),
-        mem="8GB",
-        runtime="24h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("24h"),
     params:
         model=setting("model"),
         person_column=setting("population/person"),

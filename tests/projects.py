@@ -9,11 +9,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from copies import ROOT, copy_workflow
 from PIL import Image
-
-ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "config", "lmcore", "profiles", "report", "rules", "schemas")
-PARTS += ("workflow_scripts", "envs")
 
 
 class Project:
@@ -21,15 +18,12 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for part in PARTS:
-            source = ROOT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / part)
+        copy_workflow(folder)
         shutil.copy(ROOT / "tests/workflow/small.yaml", folder / "small.yaml")
 
-    def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2):
+    def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2, options=()):
         """Snakemake with the small configuration; a `CompletedProcess` with text output."""
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *options]
         command += ["--configfile", config] if config else []
         return subprocess.run(
             [*command, "--", *arguments] if arguments and arguments[0][0] != "-" else

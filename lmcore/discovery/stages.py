@@ -15,6 +15,7 @@ import torch
 
 from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.cross_validation import cross_validate
+from lmcore.discovery.encoder_file import read_encoder_file
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.shapes import Shapes
@@ -56,6 +57,10 @@ def train_encoder(
     `settings.subjects` may have other subjects train than the split of that name; with `all`, as
     the paper trains on all femora, those of validation and test do as well.
 
+    Where all files are there and of this very training, nothing is done. Snakemake deletes them
+    before a job, so that is what a job of an interrupted run did while this one waited for it
+    (`lmcore/job.py`).
+
     Arguments:
         population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
         settings: with the chosen lambda.
@@ -69,6 +74,11 @@ def train_encoder(
     Raises:
         InputError: with too few subjects, or where training breaks.
     """
+    inputs = [population_path, subjects_path, initial_landmarks]
+    digest = f"{digest} {digest_of(inputs)}"
+    if is_trained(encoder_path, history_path, timings_path, digest):
+        logger.info(f"{what}: done by a job of an interrupted run")
+        return
     splits = splits_of(subjects_path, settings.subjects, person_column)
     before = splits if settings.subjects != "all" else splits_of(subjects_path)
     with Population(population_path) as population:
@@ -86,8 +96,7 @@ def train_encoder(
             what,
             **guidance(population, train, settings, seed),
         )
-        inputs = [population_path, subjects_path, initial_landmarks]
-        trained = training.run(checkpoint_path, f"{digest} {digest_of(inputs)}")
+        trained = training.run(checkpoint_path, digest)
         preprocessing = population.preprocessing
     write_csv(history_path, pd.DataFrame(trained.history, columns=HISTORY))
     write_timings(
@@ -110,8 +119,21 @@ def train_encoder(
         recipe=settings.recipe,
         match=settings.match,
         pairs=trained.pairs,
+        digest=digest,
     )
     Path(checkpoint_path).unlink(missing_ok=True)
+
+
+def is_trained(
+    encoder_path: StrPath, history_path: StrPath, timings_path: StrPath, digest: str
+) -> bool:
+    """Whether a training of this digest has written all of its files; the encoder is the last."""
+    if not all(Path(path).exists() for path in (encoder_path, history_path, timings_path)):
+        return False
+    try:
+        return read_encoder_file(encoder_path).get("digest") == digest
+    except InputError:
+        return False
 
 
 def adopt_encoder(

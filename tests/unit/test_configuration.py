@@ -293,7 +293,10 @@ def test_a_study_is_of_runs_that_are_there_and_left_out_where_they_are_not_done(
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "config.yaml", *sorted((ROOT / "config").rglob("*.yaml"))],
+    [
+        *(ROOT / name for name in ("config.yaml", "benchmarks/growth.yaml")),
+        *sorted((ROOT / "config").rglob("*.yaml")),
+    ],
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_shipped_configurations_are_right(path):

@@ -495,7 +495,9 @@ class TestTrainEncoder:
     def test_goes_on_with_the_same_population_only(
         self, train, monkeypatch, caplog, images, afresh
     ):
-        expected = (train(images=images) / "encoder.pt").read_bytes()
+        encoder = train(images=images) / "encoder.pt"
+        expected = encoder.read_bytes()
+        encoder.unlink()  # as Snakemake does before a job
         step = Training.step
 
         def interrupted(self):
@@ -533,6 +535,27 @@ class TestTrainEncoder:
         with pytest.raises(KeyboardInterrupt):
             train(trained_on=trained_on)
         assert seen == [(trains, validates)]
+
+    @pytest.mark.parametrize("gone", ["encoder.pt", "history.csv", "timings.csv", None])
+    def test_what_another_job_finished_is_not_done_again(self, train, monkeypatch, caplog, gone):
+        folder = train()
+        if gone:
+            (folder / gone).unlink()
+
+        def begin(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Training, "run", begin)
+        with caplog.at_level(logging.INFO, logger="lmcore"):
+            if gone:
+                with pytest.raises(KeyboardInterrupt):
+                    train()
+            else:
+                train()
+        said = "training: done by a job of an interrupted run" in caplog.messages
+        assert said == (gone is None)
+        with pytest.raises(KeyboardInterrupt):  # of other images
+            train(images=1)
 
     @pytest.mark.parametrize("split", ["train", "validation"])
     def test_too_few_subjects(self, train, tmp_path, split):

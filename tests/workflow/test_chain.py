@@ -9,6 +9,7 @@ import torch
 from projects import read_table
 
 from lmcore.discovery.checkpoint import load_encoder
+from lmcore.figures.schedule import read_jobs
 from lmcore.population.store import Population
 
 pytestmark = pytest.mark.workflow
@@ -66,6 +67,19 @@ def test_the_summary_says_which_population_is_simulated(finished):
     }
     assert origin["toy"] == "simulated population (toy)"
     assert origin["mine"] == "table my_images/subjects.csv"
+
+
+def test_the_report_has_the_runs_schedule(finished):
+    benchmarks = finished.folder / "results/benchmarks"
+    jobs = read_jobs(benchmarks, RUNS)
+    trials = jobs[jobs["rule"] == "cross_validate_regularization"]
+    assert trials["run"].tolist() == ["diatoms"] * 4  # a job for each weight and fold
+    trained = jobs[(jobs["rule"] == "train_encoder") & (jobs["run"] == "diatoms")]
+    assert trials["end"].max() <= trained["begin"].item() + 1  # the clock of the file system
+    assert jobs[jobs["rule"] == "train_encoder"]["run"].tolist() == list(RUNS)
+    assert (benchmarks / "schedule.png").stat().st_size > 10_000
+    report = (finished.folder / "results/report.html").read_text(encoding="utf-8")
+    assert "results/benchmarks/schedule.png" in report
 
 
 def test_landmarks_of_all_stages_agree(finished):
