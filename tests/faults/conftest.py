@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo  # which an optimizer imports
 from users import Sandbox
 
 # Everything that a forked process would otherwise import anew

@@ -1,6 +1,7 @@
 """A user's folder of images, what a user does with it, and how a fault has to end."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import bad_images
@@ -23,9 +24,10 @@ class Sandbox:
     Arguments:
         folder: an empty one.
         dimension: of the images.
+        count: of subjects.
     """
 
-    def __init__(self, folder: Path, dimension: int):
+    def __init__(self, folder: Path, dimension: int, count: int = 6):
         self.folder, self.dimension = folder, dimension
         self.data, self.results = folder / "data", folder / "results"
         for path in (self.data, self.results, folder / "tmp"):
@@ -33,7 +35,7 @@ class Sandbox:
         Image.fromarray(bad_images.blob()).save(folder / "secret.png")
         (folder / "secret").write_bytes(bad_volumes.good("nii"))
         bad_volumes.write_h5(folder / "secret.h5", image=bad_volumes.solid())
-        self.rows = [self._good(f"s{number:02d}", number) for number in range(6)]
+        self.rows = [self._good(f"s{number:02d}", number) for number in range(count)]
 
     def _good(self, subject: str, number: int) -> dict[str, str]:
         if self.dimension == 2:
@@ -62,12 +64,21 @@ class Sandbox:
 
     def preprocess(self, pretrained: Path | None = None) -> Ended:
         """Run the rule's script on the table; what it logs is the output."""
-        log = self.results / "logs/preprocess_population.log"
+        ended = run(self.preprocessing_job(pretrained))
+        text = self.preprocessing_log.read_text(encoding="utf-8")
+        return Ended(ended.code, text, ended.peak, ended.seconds)
+
+    @property
+    def preprocessing_log(self) -> Path:
+        return self.results / "logs/preprocess_population.log"
+
+    def preprocessing_job(self, pretrained: Path | None = None) -> Callable[[], None]:
+        """What `preprocess` runs."""
 
         def work() -> None:
             run_script(
                 "preprocess_population",
-                log,
+                self.preprocessing_log,
                 {"table": self.data / "subjects.csv", "pretrained": pretrained or []},
                 {
                     "population": self.results / "population.h5",
@@ -86,8 +97,7 @@ class Sandbox:
                 },
             )
 
-        ended = run(work)
-        return Ended(ended.code, log.read_text(encoding="utf-8"), ended.peak, ended.seconds)
+        return work
 
     def adopt(self, pretrained: Path, **model: object) -> Ended:
         """Run the script of train_encoder with model.pretrained, and keys of the block `model`."""
