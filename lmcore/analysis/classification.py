@@ -254,6 +254,6 @@ def comparison_rows(landmarks: HeldOut, particles: HeldOut) -> list[dict]:
 
 
 def _score_interval(scores: np.ndarray) -> Interval:
-    """Of scores that lie between 0 and 1, as theirs ends there too."""
+    """Of scores that lie between 0 and 1, where the interval ends too."""
     low, high = corrected_interval(scores)
     return max(low, 0.0), min(high, 1.0)
