@@ -1,13 +1,17 @@
 # make results: everything, with a report.   make test: every test.   Nothing else is needed first.
+# make studies: the side studies of config/studies.yaml.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: results test test-cluster test-envs lint format lock clean-venv
+.PHONY: results studies test test-cluster test-envs lint format lock clean-venv
 
 results: $(STAMP)
 	@$(VENV)/bin/python -m lmcore.launch
+
+studies: $(STAMP)
+	$(VENV)/bin/snakemake --cores all --configfile config/studies.yaml -- studies
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lmcore.errors import InputError
+from lmcore.errors import InputError, lack_of_memory
 
 app = typer.Typer(
     add_completion=False,
@@ -110,9 +110,12 @@ def main() -> None:
     logging.getLogger("lmcore").setLevel(logging.INFO)
     try:
         app()
-    # an OSError names the file that cannot be written, a MemoryError what was too large
-    except (InputError, OSError, MemoryError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except Exception as error:
+        # an OSError names the file that cannot be written
+        known = str(error) if isinstance(error, (InputError, OSError)) else lack_of_memory(error)
+        if known is None:
+            raise
+        typer.echo(f"error: {known}", err=True)
         raise SystemExit(1) from None
 
 

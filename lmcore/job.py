@@ -2,13 +2,15 @@
 
 import contextlib
 import fcntl
+import io
 import logging
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
-from lmcore.errors import InputError
+from lmcore.errors import InputError, lack_of_memory
 
 logger = logging.getLogger("lmcore")
 
@@ -22,16 +24,16 @@ def job(snakemake) -> Iterator[None]:
       for, so that two jobs never write the same results. (Not the log itself: Snakemake deletes
       it before a job.)
     - Threads are those the configuration fixed (`params.threads`), whatever `--cores` is.
-    - An InputError becomes one line `error: ...` at the end of the log, which Snakemake prints
-      (`show-failed-logs`), and exit code 1. Any other exception keeps its traceback.
+    - An InputError, and lack of memory, become one line `error: ...` at the end of the log, which
+      Snakemake prints (`show-failed-logs`), and exit code 1. Any other exception keeps its
+      traceback.
+    - Where the disk takes no log, the work goes on, and an error is told on the terminal.
 
     Arguments:
         snakemake: the object Snakemake gives to a script.
     """
     path = Path(str(snakemake.log[0]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock_path = path.with_name(f".{path.name}.lock")
-    with _locked(lock_path, snakemake.rule), path.open("w", encoding="utf-8") as log:
+    with _locked(path.with_name(f".{path.name}.lock"), snakemake.rule), _Log(path) as log:
         handlers = [logging.StreamHandler(sys.stderr), logging.StreamHandler(log)]
         for handler in handlers:
             handler.setFormatter(logging.Formatter("%(message)s"))
@@ -42,22 +44,56 @@ def job(snakemake) -> Iterator[None]:
             with _threads(getattr(snakemake.params, "threads", None) or snakemake.threads):
                 yield
         except InputError as error:
-            log.write(f"error: {error}\n")
-            log.flush()
-            sys.exit(1)
-        except Exception:
-            log.write(traceback.format_exc())
-            log.flush()
-            sys.exit(1)
+            log.end(f"error: {error}\n")
+        except Exception as error:
+            lack = lack_of_memory(error)
+            log.end(f"error: {snakemake.rule}: {lack}\n" if lack else traceback.format_exc())
         finally:
             for handler in handlers:
                 logger.removeHandler(handler)
 
 
+class _Log(io.TextIOBase):
+    """A job's log file. What a full disk does not take is lost, and never an error of its own."""
+
+    def __init__(self, path: Path):
+        self._whole = True
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError:
+            self._file, self._whole = io.BytesIO(), False
+
+    def write(self, text: str) -> int:
+        content = text.encode("utf-8", "backslashreplace")
+        try:
+            self._whole &= self._file.write(content) == len(content)
+        except OSError:
+            self._whole = False
+        return len(text)
+
+    def end(self, text: str) -> NoReturn:
+        """Write the last words, to the terminal where the log is not whole, and exit."""
+        self.write(text)
+        if not self._whole:
+            sys.stderr.write(text)
+        sys.exit(1)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 @contextlib.contextmanager
 def _locked(path: Path, rule: str) -> Iterator[None]:
     """Hold the lock file while the block runs; wait first if another job holds it."""
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        print(f"{rule}: no lock and no log, {error}", file=sys.stderr)
+        yield
+        return
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

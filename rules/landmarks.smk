@@ -79,6 +79,36 @@ rule select_landmarks:
         "../workflow_scripts/select_landmarks.py"
 
 
+rule import_landmarks:
+    """Landmarks that the table gives: nothing is trained, and all of them are kept."""
+    input:
+        table=table_of,
+        points=images_of,
+    output:
+        landmarks=ensure(
+            "<results>/{experiment}/landmarks/retained.csv", non_empty=True
+        ),
+        subjects=ensure("<results>/{experiment}/subjects.csv", non_empty=True),
+    log:
+        "<logs>/{experiment}/import_landmarks.log",
+    wildcard_constraints:
+        experiment=any_of(name for name in config["run"] if gives_landmarks(name)),
+    conda:
+        "../envs/core.yaml"
+    params:
+        root=setting("population/root"),
+        class_column=setting("population/class"),
+        code=code("import_landmarks"),
+    message:
+        "Reading the given landmarks of {wildcards.experiment}"
+    script:
+        "../workflow_scripts/import_landmarks.py"
+
+
+ruleorder: import_landmarks > select_landmarks
+ruleorder: import_landmarks > preprocess_population
+
+
 rule export_landmarks:
     """The retained landmarks for R, 3D Slicer, tpsDig and ShapeWorks, in the original pixels."""
     input:

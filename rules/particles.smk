@@ -17,7 +17,7 @@ rule write_shapeworks_project:
         mem=per_attempt("4GB"),
         runtime=per_attempt("1h"),
     params:
-        points=setting("particles/count"),
+        points=particle_count_of,
         settings=setting("particles/shapeworks"),
         code=code("write_shapeworks_project"),
     message:
@@ -81,7 +81,7 @@ rule build_particles:
         runtime=per_attempt("2h"),
     params:
         engine=setting("particles/engine"),
-        points=setting("particles/count"),
+        points=particle_count_of,
         seed=seed_of("particles"),
         code=code("build_particles"),
     message:

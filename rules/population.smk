@@ -79,6 +79,7 @@ rule preprocess_population:
         root=setting("population/root"),
         settings=setting("preprocess"),
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         control=setting("population/control"),
         train_on=setting("population/train_on"),
         segmentation_label=setting("population/segmentation_label"),

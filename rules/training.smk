@@ -25,6 +25,7 @@ rule cross_validate_regularization:
         runtime=per_attempt("12h"),
     params:
         model=setting("model"),
+        person_column=setting("population/person"),
         training=trial_settings,
         folds=setting("training/regularization/folds"),
         threads=setting("training/threads"),
@@ -80,6 +81,7 @@ rule train_encoder:
         runtime=per_attempt("24h"),
     params:
         model=setting("model"),
+        person_column=setting("population/person"),
         training=setting("training"),
         threads=setting("training/threads"),
         seed=seed_of("training"),

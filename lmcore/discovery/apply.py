@@ -14,7 +14,14 @@ from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
 from lmcore.population.prepare import read_and_prepare
 from lmcore.population.preprocessing import Preprocessing
-from lmcore.population.table import HDF5_DATASET, VOLUME_SUFFIXES, file_part, is_volume, name_some
+from lmcore.population.table import (
+    HDF5_DATASET,
+    VOLUME_SUFFIXES,
+    can_be_read,
+    file_part,
+    is_volume,
+    name_some,
+)
 from lmcore.progress import Progress
 
 StrPath = str | os.PathLike
@@ -59,7 +66,8 @@ class Model:
         volumes = len(self.size) == 3
         kind = "volumes" if volumes else "2D images"
         images = [os.fspath(image) for image in images]
-        if missing := [image for image in images if not os.path.exists(file_part(image))]:
+        files = [file_part(path) for path in (*images, *map(os.fspath, segmentations))]
+        if missing := [file for file in files if not can_be_read(file)]:
             raise InputError(f"{name_some(missing)}: no such file")
         if others := [image for image in images if is_volume(image) != volumes]:
             raise InputError(

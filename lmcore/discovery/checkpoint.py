@@ -1,16 +1,25 @@
 """Encoders and interrupted trainings on disk. Nothing here can run code from a file."""
 
 import logging
+import math
 import os
 from pathlib import Path
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from lmcore import __version__
 from lmcore.discovery.encoder import Encoder
-from lmcore.discovery.encoder_file import FORMAT, KIND, read_encoder_file, write_tensors
+from lmcore.discovery.encoder_file import (
+    FORMAT,
+    KIND,
+    read_encoder_file,
+    read_tensors,
+    write_tensors,
+)
 from lmcore.discovery.heatmaps import build_encoder
 from lmcore.errors import InputError
+from lmcore.registration.spline import KERNELS
 
 logger = logging.getLogger("lmcore")
 
@@ -45,11 +54,49 @@ def load_encoder(path: str | os.PathLike) -> tuple[Encoder, dict]:
     """
     content = read_encoder_file(path)
     try:
-        encoder = build_encoder(**content["encoder"])
-        encoder.load_state_dict(content["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError):
+        encoder = _build(content, os.path.getsize(path))
+    except Exception:  # what the file claims may be of any type
         raise InputError(f"encoder {path} is damaged: its weights do not fit it") from None
+    if (channels := encoder.settings["channels"]) != 1:
+        raise InputError(f"encoder {path} takes images of {channels} channels, all here are grey")
+    if content["kernel"] not in KERNELS:
+        raise InputError(f"encoder {path} is damaged: its kernel is {content['kernel']!r}")
+    if not all(value.isfinite().all() for value in encoder.state_dict().values()):
+        raise InputError(f"encoder {path} is damaged: its weights are not all finite")
     return encoder.eval(), content
+
+
+def _build(content: dict, size: int) -> Encoder:
+    """The encoder of a file of `size` bytes, for which no more memory is taken than these.
+
+    Raises:
+        Exception: of many types, if its settings are none, or its weights others than they say.
+    """
+    settings, state = content["encoder"], content["state"]
+    if list(settings["shape"]) != list(content["preprocessing"]["size"]):
+        raise ValueError("it takes images of another size than are prepared for it")
+    if settings["landmarks"] > size:
+        raise ValueError("more landmarks than its file has bytes")
+    with _Budget(size):
+        encoder = build_encoder(**settings)
+    encoder.load_state_dict(state)
+    return encoder
+
+
+class _Budget(TorchFunctionMode):
+    """Lets a network be built whose weights take at most so many bytes together."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.left = size
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        if function is torch.empty:  # with which torch makes every weight
+            shape = arguments if isinstance(arguments[0], int) else arguments[0]
+            self.left -= 4 * math.prod(shape)
+            if self.left < 0:
+                raise ValueError("more weights than its file has bytes")
+        return function(*arguments, **(named or {}))
 
 
 def save_checkpoint(path: str | os.PathLike, digest: str, state: dict) -> None:
@@ -65,7 +112,7 @@ def load_checkpoint(path: str | os.PathLike, digest: str) -> dict | None:
     if not Path(path).exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_tensors(path)
         found = state["digest"]
     except Exception:  # torch raises a dozen types for broken files
         logger.info(f"{path} cannot be read: training starts afresh")

@@ -2,11 +2,14 @@
 
 import io
 import os
+import zipfile
 
 import torch
 
 from lmcore.errors import InputError
 from lmcore.files import whole_file
+from lmcore.population.preprocessing import Preprocessing
+from lmcore.population.table import can_be_read
 
 KIND, FORMAT = "lmcore landmark encoder", 1
 NEEDED = {"encoder", "state", "kernel", "preprocessing"}
@@ -19,10 +22,10 @@ def read_encoder_file(path: str | os.PathLike) -> dict:
         InputError: if the file is no encoder of this project, was written by a newer version,
             or holds anything that would have to be unpickled as code.
     """
+    if not can_be_read(path):
+        raise InputError(f"encoder {path} does not exist, or is no file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"encoder {path} does not exist") from None
+        content = read_tensors(path)
     except Exception:  # torch raises a dozen types for broken or hostile files
         raise InputError(f"{path} is not an encoder of this project (or is damaged)") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
@@ -34,7 +37,27 @@ def read_encoder_file(path: str | os.PathLike) -> dict:
         )
     if missing := sorted(NEEDED - content.keys()):
         raise InputError(f"encoder {path} is damaged: it lacks {', '.join(missing)}")
+    try:
+        Preprocessing.from_dict(content["preprocessing"])
+    except InputError as error:
+        raise InputError(f"encoder {path} is damaged: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(f"encoder {path} is damaged: its preprocessing is none") from None
     return content
+
+
+def read_tensors(path: str | os.PathLike) -> dict:
+    """What `write_tensors` wrote, to the last bit: torch itself compares no checksum.
+
+    Raises:
+        Exception: of many types, for a file that is damaged, or would have to run code.
+    """
+    with zipfile.ZipFile(path) as archive:
+        # neither packed nor a folder, as which torch would read zeros
+        plain = all(not part.compress_type and not part.external_attr for part in archive.filelist)
+        if not plain or archive.testzip() is not None:
+            raise ValueError(f"{path} is damaged")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def write_tensors(path: str | os.PathLike, content: dict) -> None:

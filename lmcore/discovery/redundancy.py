@@ -1,6 +1,7 @@
 """Redundancy removal: which landmarks the registration can do without (section 3.3)."""
 
 import logging
+import math
 import os
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
 from lmcore.files import write_csv
+from lmcore.memory import require_memory
 from lmcore.points.landmarks import check_order, read_landmarks
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
@@ -23,6 +25,7 @@ logger = logging.getLogger("lmcore")
 # split, compared at RANKING_POINTS random pixels. What is reported is on the full grid.
 RANKING_SUBJECTS = 12
 RANKING_POINTS = 4096
+DRAWING_BYTES = 32  # a pixel of the image, while the random ones are drawn
 
 
 class Target:
@@ -127,15 +130,15 @@ def rank_landmarks(
         if len(train) < 2:
             raise InputError("ranking landmarks needs two subjects in the training split")
         chosen = fixed_subset(train, RANKING_SUBJECTS, seed)
-        images = torch.from_numpy(population.images(chosen))
+        images = _twice_around(population, chosen)
         mask = _region_of(population) if region else None
-    points = torch.from_numpy(landmarks.normalised[chosen])
+    points = torch.from_numpy(landmarks.normalised[[*chosen, *chosen]])
     places = _ranking_places(images.shape[2:], mask, seed)
-    grid = spline.regular_grid(images.shape[2:])[places]
+    grid = _points(images.shape[2:], places)
     weights = None if mask is None else mask.flatten()[places]
     targets = []
     for index in range(len(chosen)):
-        others = [k for k in range(len(chosen)) if k != index]
+        others = slice(index + 1, index + len(chosen))
         target = Target(
             images[index], points[index], images[others], points[others], grid, kernel, weights
         )
@@ -152,6 +155,24 @@ def rank_landmarks(
     numbers = np.array(landmarks.numbers)
     order["landmark"] = numbers[order["landmark"] - 1]
     write_csv(output, order)
+
+
+def _twice_around(population: Population, chosen: list[int]) -> torch.Tensor:
+    """(2 n, C, *spatial) images of n subjects, and the same once more.
+
+    All but image i are then the n - 1 behind it, one stretch of memory that no target copies.
+
+    Raises:
+        InputError: if there is no memory for them.
+    """
+    shape = (2 * len(chosen), population.channels, *population.shape)
+    drawing = DRAWING_BYTES * math.prod(population.shape)
+    require_memory(4 * math.prod(shape) + drawing, "ranking landmarks")
+    images = torch.empty(shape)
+    for row, index in enumerate(chosen):
+        image = torch.from_numpy(population.images([index])[0])
+        images[row] = images[len(chosen) + row] = image
+    return images
 
 
 def _region_of(population: Population) -> torch.Tensor:
@@ -175,6 +196,13 @@ def _ranking_places(shape: tuple[int, ...], mask: torch.Tensor | None, seed: int
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(len(inside), generator=generator)[:RANKING_POINTS]
     return inside[drawn.sort().values]
+
+
+def _points(shape: tuple[int, ...], places: torch.Tensor) -> torch.Tensor:
+    """(P, d) the points of `spline.regular_grid` at some places of the flat grid."""
+    axes = [torch.linspace(-1, 1, n, dtype=torch.float64) for n in shape]
+    index = torch.unravel_index(places, shape)
+    return torch.stack([axis[i] for axis, i in zip(axes, index, strict=True)][::-1], dim=-1)
 
 
 def select_landmarks(

@@ -50,8 +50,12 @@ def train_encoder(
     digest: str,
     initial_landmarks: StrPath | None = None,
     what: str = "training",
+    person_column: str | None = None,
 ) -> None:
     """Train on the training split, stop by the validation split, see nothing else.
+
+    `settings.subjects` may have other subjects train than the split of that name; with `all`, as
+    the paper trains on all femora, those of validation and test do as well.
 
     Where all files are there and of this very training, nothing is done. Snakemake deletes them
     before a job, so that is what a job of an interrupted run did while this one waited for it
@@ -66,6 +70,7 @@ def train_encoder(
         digest: of settings and code; a checkpoint of another one, or of other files, is not used.
         initial_landmarks: landmark table whose mean the encoder starts from.
         what: named in progress.
+        person_column: see `splits_of`.
     Raises:
         InputError: with too few subjects, or where training breaks.
     """
@@ -74,13 +79,14 @@ def train_encoder(
     if is_trained(encoder_path, history_path, timings_path, digest):
         logger.info(f"{what}: done by a job of an interrupted run")
         return
-    splits = splits_of(subjects_path)
+    splits = splits_of(subjects_path, settings.subjects, person_column)
+    before = splits if settings.subjects != "all" else splits_of(subjects_path)
     with Population(population_path) as population:
         train = indices_of(population, splits, "train", at_least=2)
-        validation = indices_of(population, splits, "validation", at_least=2)
+        validation = indices_of(population, before, "validation", at_least=2)
         validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
         training = Training(
-            Images(population, train + validation),
+            Images(population, list(dict.fromkeys(train + validation))),
             population.shape,
             train,
             validation,
@@ -178,9 +184,10 @@ def cross_validate_regularization(
     output: StrPath,
     initial_landmarks: StrPath | None = None,
     what: str = "cross-validation",
+    person_column: str | None = None,
 ) -> None:
     """One weight, one fold: train on the other folds of the training split, write one row."""
-    splits = splits_of(subjects_path)
+    splits = splits_of(subjects_path, settings.subjects, person_column)
     with Population(population_path) as population:
         train = indices_of(population, splits, "train", at_least=2 * folds)
         images = Images(population, train)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lmcore.population.volume_preprocessing import VolumePreprocessing
 
 
+LARGEST_SIDE = 4096  # pixels, as the configuration allows
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """All that is needed to prepare an image the model has never seen.
@@ -29,8 +32,12 @@ class Preprocessing:
     intensity: str = "border"
 
     def __post_init__(self):
-        if len(self.size) != 2 or any(type(n) is not int or n < 2 for n in self.size):
-            raise InputError(f"preprocess.size: {self.size} is not a height and a width in pixels")
+        sides = all(type(n) is int and 2 <= n <= LARGEST_SIDE for n in self.size)
+        if len(self.size) != 2 or not sides:
+            raise InputError(
+                f"preprocess.size: {self.size} is not a height and a width of 2 to "
+                f"{LARGEST_SIDE} pixels"
+            )
         if self.intensity not in IMAGE_INTENSITIES:
             raise InputError(
                 f"preprocess.intensity: '{self.intensity}' is none of "
@@ -109,7 +116,7 @@ def _letterbox(
 
 
 def automatic_size(
-    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 32
+    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 64
 ) -> tuple[int, int]:
     """A grid for a population, of the median aspect ratio of its images.
 
@@ -118,7 +125,8 @@ def automatic_size(
         longest: length of the longer side, in pixels.
         multiple: the shorter side is rounded to a multiple of this: the encoder halves
             the image four times.
-        least: the least length of the shorter side.
+        least: the least length of the shorter side; in a narrower frame a long object could not
+            turn without leaving it.
     Returns:
         (H, W).
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from lmcore.errors import InputError
+from lmcore.errors import InputError, lack_of_memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -39,7 +39,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         InputError: if it is no such file, cannot be decoded to its end, holds several
             images, is too large, holds NaN or infinity, or is constant.
     """
-    with _opened(path) as image:
+    with _opened(path, whole=True) as image:
         grey = _to_grey(ImageOps.exif_transpose(image))
     if not np.isfinite(grey).all():
         raise InputError(f"{path}: the image holds NaN or infinite values; replace them")
@@ -58,7 +58,7 @@ def read_label_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
         InputError: if it is no such file, or holds others than whole numbers from 0.
     """
-    with _opened(path) as image:
+    with _opened(path, whole=True) as image:
         mode, format = image.mode, image.format
         labels = np.asarray(ImageOps.exif_transpose(image)) if mode[0] in "1LPIF" else None
     if format not in ("PNG", "TIFF") or mode in ("LA", "PA") or labels is None:
@@ -90,8 +90,12 @@ def read_shape(path: str | os.PathLike) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+def _opened(path: str | os.PathLike, whole: bool = False) -> Iterator[Image.Image]:
     """The image with its header read; what is no single 2D image is refused.
+
+    Arguments:
+        whole: whether the pixels will be read. The checksums of a PNG, which Pillow ignores at
+            its end, are then compared.
 
     Raises:
         InputError: for that, and for whatever the decoder raises inside the block.
@@ -107,6 +111,9 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
         with path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
             _check_header(path, image)
+            if whole and image.format == "PNG":
+                image.verify()  # after which an image is of no more use
+                image = Image.open(file, formats=FORMATS)
             yield image
     except InputError:
         raise
@@ -118,6 +125,8 @@ def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
         what = "not a PNG, JPEG or TIFF image" if path.stat().st_size else "the file is empty"
         raise InputError(f"{path}: {what}") from error
     except Exception as error:  # decoders fail in many ways on damaged bytes
+        if lack := lack_of_memory(error):
+            raise MemoryError(lack) from error
         raise InputError(f"{path}: unreadable, damaged or truncated image ({error})") from error
 
 

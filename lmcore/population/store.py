@@ -10,7 +10,7 @@ import numpy as np
 
 import lmcore
 from lmcore.errors import InputError
-from lmcore.files import whole_file
+from lmcore.files import whole_hdf5
 
 
 class Record(NamedTuple):
@@ -65,8 +65,7 @@ def write_population(
         ValueError: if a record's shape differs or there are not N records.
     """
     n, d, shape = len(subjects), len(shape), tuple(shape)
-    # No locks here and below: network file systems often have none
-    with whole_file(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    with whole_hdf5(path) as file:
         file.attrs["lmcore_version"] = lmcore.__version__
         file.attrs["h5py_version"] = h5py.__version__
         file.attrs["digest"] = digest
@@ -144,10 +143,10 @@ class Population:
 
     def __init__(self, path: str | os.PathLike):
         self.path = path
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such population")
         try:
             self._file = h5py.File(path, "r", locking=False)
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such population") from error
         except OSError as error:
             raise InputError(f"{path}: damaged, or not an HDF5 file ({error})") from error
         try:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lmcore.files import whole_file, write_csv
+from lmcore.files import room_for, whole_hdf5, write_csv
 from lmcore.progress import Progress
 
 
@@ -149,7 +149,7 @@ def write_volumes(
 
 
 def _write_surface(folder: Path, subjects, points, triangles, regions) -> None:
-    with whole_file(folder / "surface.h5") as path, h5py.File(path, "w", locking=False) as file:
+    with whole_hdf5(folder / "surface.h5") as file:
         file.create_dataset("subject", data=subjects, dtype=h5py.string_dtype(), track_times=False)
         content = {"points": np.float32(points), "triangles": np.int32(triangles)}
         for name, values in {**content, **(regions or {})}.items():
@@ -172,7 +172,8 @@ def _new_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(drawn, ignore_errors=True)  # what a killed run left
     drawn.mkdir()
     try:
-        yield drawn
+        with room_for(target):
+            yield drawn
         _replace_folder(drawn, target)
     finally:
         shutil.rmtree(drawn, ignore_errors=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scans import rotation, write
 from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import map_coordinates
-from test_volumes import rotation, write
 
 import lmcore.__main__ as command_line
 from lmcore.discovery import apply

@@ -15,6 +15,7 @@ PACKAGES = {
     "PIL": "pillow",
     "SimpleITK": "simpleitk",
     "sklearn": "scikit-learn",
+    "vtkmodules": "pyvista",  # which is VTK's for Python, and requires it
     "yaml": "pyyaml",
 }
 # Snakemake imports these for a script, from its own environment

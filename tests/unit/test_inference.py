@@ -44,7 +44,8 @@ def test_landmarks_of_every_image(population, blobs, encoder, monkeypatch, image
 
 def test_table_and_timings(population, blobs, encoder, tmp_path):
     path, _ = population(["train", "test", "validation"])
-    save_encoder(tmp_path / "encoder.pt", encoder, kernel="paper", preprocessing={})
+    preprocessing = {"size": [16, 32], "intensity": "border"}
+    save_encoder(tmp_path / "encoder.pt", encoder, kernel="paper", preprocessing=preprocessing)
     table, timings = tmp_path / "all.csv", tmp_path / "timings.csv"
     discover_landmarks(path, tmp_path / "encoder.pt", table, timings)
     found = read_landmarks(table)

@@ -16,9 +16,11 @@ import pandas as pd
 import pytest
 
 import lmcore
-from lmcore.discovery import memory, pairs
-from lmcore.discovery.memory import cgroup_limits, spare_memory
+from lmcore import memory
+from lmcore.discovery import pairs
+from lmcore.memory import cgroup_limits, spare_memory
 from lmcore.population.store import Population, write_population
+from lmcore.population.volume_preprocessing import VolumePreprocessing
 
 SHAPE = (36, 44, 52)
 IMAGE_BYTES = 4 * math.prod(SHAPE)
@@ -50,7 +52,8 @@ def run_under_limit(folder: Path) -> None:
     count = limit // IMAGE_BYTES + 1
     population, subjects = folder / "population.h5", folder / "subjects.csv"
     names = [f"s{n}" for n in range(count)]
-    write_population(population, names, SHAPE, 1, {"size": SHAPE}, boxes(count))
+    preprocessing = VolumePreprocessing(SHAPE, spacing=1.0).to_dict()
+    write_population(population, names, SHAPE, 1, preprocessing, boxes(count))
     splits = ["train"] * (count - 8) + ["validation"] * 4 + ["test"] * 4
     table = pd.DataFrame({"subject": names, "image": "x.nii", "split": splits})
     table.to_csv(subjects, index=False)

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+import yaml
 from copies import ROOT
 
 pytestmark = pytest.mark.workflow
@@ -29,7 +30,19 @@ def test_the_default_configuration_plans_every_experiment(project):
 def test_every_shipped_example_plans(project, name):
     result = project.run("-n", config=f"config/examples/{name}")
     assert result.returncode == 0, result.stderr
-    assert "train_encoder" in result.stdout + result.stderr
+    trained = "train_encoder" in result.stdout + result.stderr
+    assert trained == (name != "given_landmarks.yaml")
+
+
+def test_the_studies_plan(project):
+    result = project.run("-n", "--", "studies", config="config/studies.yaml")
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    content = yaml.safe_load((ROOT / "config/studies.yaml").read_text(encoding="utf-8"))
+    for name, study in content["studies"].items():
+        assert f"results/studies/{name}.png" in output
+        for run in study["runs"]:
+            assert f"results/{run}/numbers.csv" in output
 
 
 @pytest.mark.parametrize("config", [None, "config/paper.yaml"])

@@ -9,9 +9,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from lmcore.errors import InputError
+from lmcore.population.formats.dicom_elements import check_elements, is_dicom
 from lmcore.population.formats.stored import (
     LPS_TO_RAS,
     Stored,
+    check_name,
     check_room,
     itk_reason,
     three_axes,
@@ -65,6 +67,7 @@ def read_dicom(folder: Path) -> Stored:
 def _files(folder: Path) -> list[Path]:
     """The files of the folder; a link out of it could name any file of the machine."""
     paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    check_name(folder, *paths)
     root = os.path.realpath(folder)
     outside = [p.name for p in paths if not os.path.realpath(p).startswith(root + os.sep)]
     if outside:
@@ -78,15 +81,16 @@ def _read_header(folder: Path, path: Path) -> Slice | None:
     Raises:
         InputError: if it is one, and damaged or of a kind that is not read.
     """
+    if path.name == "DICOMDIR" or not is_dicom(path):
+        return None
+    check_elements(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO("GDCMImageIO")
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        if path.name != "DICOMDIR" and _looks_like_dicom(path):
-            raise InputError(f"{folder}: {path.name} is damaged or truncated") from error
-        return None
+        raise InputError(f"{folder}: {path.name} is damaged or truncated") from error
     sizes = reader.GetSize()
     if reader.GetNumberOfComponents() != 1:
         raise InputError(f"{folder}: {path.name} is a colour image; give a grey series")
@@ -115,11 +119,6 @@ def _read_header(folder: Path, path: Path) -> Slice | None:
         orientation=_numbers(folder, path, reader.GetMetaData(ORIENTATION), 6),
         position=np.array(_numbers(folder, path, reader.GetMetaData(POSITION), 3)),
     )
-
-
-def _looks_like_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _numbers(folder: Path, path: Path, text: str, n: int) -> tuple[float, ...]:

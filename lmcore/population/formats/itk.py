@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from lmcore.errors import InputError
 from lmcore.population.formats.stored import (
     Stored,
+    check_name,
     check_room,
     itk_affine,
     itk_reason,
@@ -21,6 +22,7 @@ from lmcore.population.formats.stored import (
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 MAX_HEADER = 2**20
+ZLIB_OR_GZIP = 47  # a window of 2^15, and either header
 IO_OF = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO"}
 IO_OF[".mhd"] = "MetaImageIO"
 
@@ -32,6 +34,7 @@ def read_itk(path: Path) -> Stored:
         InputError: if it is no single grey volume, or damaged, or its data lie elsewhere.
     """
     io = IO_OF[path.suffix.lower()]
+    check_name(path, path)
     fields, data = _read_header(path, io)
     _check_spacings(path, fields)
     held_by = _data_file(path, data)
@@ -42,7 +45,7 @@ def read_itk(path: Path) -> Stored:
         reader.ReadImageInformation()
         sizes = _check_information(path, reader)
         _check_claim(path, held_by, fields, sizes, reader)
-        if io == "MetaImageIO" and _is_true(fields, "compresseddata"):
+        if _is_deflated(fields):
             array = _inflated(path, held_by, fields, int(np.prod(sizes)), _dtype(reader))
         else:
             array = sitk.GetArrayFromImage(reader.Execute())
@@ -131,28 +134,36 @@ def _check_claim(
     compressed = fields.get("encoding", "raw") != "raw" or _is_true(fields, "compresseddata")
     claimed = _dtype(reader).itemsize * int(np.prod(sizes))
     check_room(path, claimed, os.path.getsize(held_by), compressed)
-    if compressed and fields.get("byte skip", "0") != "0":
-        raise InputError(f"{path}: a byte skip into compressed data; save it without")
+    for skip in ("byte skip", "line skip"):
+        if compressed and fields.get(skip, "0") != "0":
+            raise InputError(f"{path}: a {skip} into compressed data; save it without")
+
+
+def _is_deflated(fields: dict[str, str]) -> bool:
+    return _is_true(fields, "compresseddata") or fields.get("encoding") in ("gzip", "gz")
 
 
 def _inflated(
     path: Path, held_by: Path, fields: dict[str, str], size: int, dtype: np.dtype
 ) -> np.ndarray:
-    """The voxels of a compressed MetaImage, flat.
+    """The voxels of a compressed file, flat, against the checksum at their stream's end.
 
-    ITK 5.4 reads a damaged stream, or one whose length the header does not give, as whatever
-    lies in memory, and allocates any length the header does give.
+    ITK 5.4 compares none. Of a MetaImage it reads a damaged stream, or one whose length the
+    header does not give, as whatever lies in memory, and allocates any length the header gives.
     """
-    stream = zlib.decompressobj()
+    stream = zlib.decompressobj(ZLIB_OR_GZIP)
     with held_by.open("rb") as file:
         if held_by == path:
-            while not file.readline().strip().lower().startswith(b"elementdatafile"):
-                pass
+            meta = "compresseddata" in fields
+            while line := file.readline().strip().lower():
+                if meta and line.startswith(b"elementdatafile"):
+                    break
         # One byte more than there may be tells whether the stream ends where it should
         data = stream.decompress(file.read(), size * dtype.itemsize + 1)
     if len(data) != size * dtype.itemsize or not stream.eof:
         raise InputError(f"{path}: its compressed voxels are damaged or truncated")
-    order = any(_is_true(fields, f"{key}byteordermsb") for key in ("binarydata", "element"))
+    order = fields.get("endian", "").lower() == "big"
+    order |= any(_is_true(fields, f"{key}byteordermsb") for key in ("binarydata", "element"))
     return np.frombuffer(data, dtype.newbyteorder(">" if order else "<"))
 
 

@@ -17,8 +17,11 @@ logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 # Extensions lie before the voxels and would be read before anything is known of them
 MAX_OFFSET = 2**24
+# What may follow the voxels in a compressed file
+MAX_TAIL = 2**20
 UNITS_IN_MM = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 MGH_HEADER = ">7ih3f"  # version, four sizes, type, degrees of freedom, orientation flag, spacing
+MGH_VOXELS = 284  # the byte they begin at
 
 
 def read_nifti(path: Path) -> Stored:
@@ -39,8 +42,7 @@ def read_nifti(path: Path) -> Stored:
     kind = kinds[found.pop()]
     header = kind.header_class(block[: kind.header_class.template_dtype.itemsize], check=False)
     shape = _nifti_shape(path, header)
-    _check_voxels(path, header, shape, compressed)
-    image = kind.from_filename(path, mmap=False)
+    image = _image(path, kind, _check_voxels(path, header, shape, compressed), compressed)
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= UNITS_IN_MM[header.get_xyzt_units()[0]]
     return Stored(_values(image, shape), affine)
@@ -62,14 +64,33 @@ def read_mgh(path: Path) -> Stored:
     if oriented == 1:
         _check_spacing(path, (sx, sy, sz))
     bytes_a_voxel = {0: 1, 4: 2}.get(kind, 4)
-    _check_file(path, bytes_a_voxel * int(np.prod(shape)), compressed)
-    image = nibabel.MGHImage.from_filename(path, mmap=False)
+    claimed = MGH_VOXELS + bytes_a_voxel * int(np.prod(shape))
+    _check_file(path, claimed, compressed)
+    image = _image(path, nibabel.MGHImage, claimed, compressed)
     return Stored(_values(image, shape), np.array(image.affine, dtype=np.float64))
 
 
 def _first_bytes(path: Path, n: int, compressed: bool) -> bytes:
     with gzip.open(path) if compressed else path.open("rb") as file:
         return file.read(n)
+
+
+def _image(
+    path: Path, kind: type, claimed: int, compressed: bool
+) -> nibabel.spatialimages.SpatialImage:
+    """The image; of a compressed one the checksum, which stands at the end, is compared.
+
+    Arguments:
+        claimed: bytes from the file's beginning to the last voxel's end.
+    """
+    if not compressed:
+        return kind.from_filename(path, mmap=False)
+    with gzip.open(path) as file:
+        content = file.read(claimed)
+        tail = len(file.read(MAX_TAIL))
+    if tail == MAX_TAIL:
+        raise InputError(f"{path}: it goes on far behind the voxels of its header; it is damaged")
+    return kind.from_bytes(content)
 
 
 def _nifti_shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, int, int]:
@@ -81,14 +102,17 @@ def _nifti_shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, int, in
 
 def _check_voxels(
     path: Path, header: nibabel.Nifti1Header, shape: tuple[int, int, int], compressed: bool
-) -> None:
+) -> int:
+    """The bytes that the file holds by its header."""
     dtype = header.get_data_dtype()
     check_not_structured(path, dtype)
     _check_spacing(path, header["pixdim"][1:4])
     offset = float(header["vox_offset"])
     if not 0 <= offset <= MAX_OFFSET:
         raise InputError(f"{path}: its header puts the voxels at byte {offset:g}; it is damaged")
-    _check_file(path, int(offset) + dtype.itemsize * int(np.prod(shape)), compressed)
+    claimed = int(offset) + dtype.itemsize * int(np.prod(shape))
+    _check_file(path, claimed, compressed)
+    return claimed
 
 
 def _check_spacing(path: Path, spacing: tuple[float, float, float]) -> None:
