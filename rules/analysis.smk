@@ -253,6 +253,8 @@ rule tabulate_numbers:
         numbers=numbers_of,
         timings=timings_of,
         regularization=regularization_of,
+        subjects=subjects_of,
+        seen=seen_of,
         paper_values=BASE / "config/paper_values.csv",
     output:
         numbers=report(

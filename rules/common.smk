@@ -373,6 +373,15 @@ def numbers_of(wildcards):
     )
 
 
+def seen_of(wildcards):
+    """Whose images each stage that fits anything has read."""
+    folds = folds_of(wildcards) if has_grid(wildcards.run) else []
+    return [
+        *expand("<results>/{run}/{part}/seen.csv", run=wildcards.run, part=TIMED),
+        *(fold.replace(".csv", ".seen.csv") for fold in folds),
+    ]
+
+
 def timings_of(wildcards):
     return expand("<results>/{run}/{part}/timings.csv", run=wildcards.run, part=TIMED)
 

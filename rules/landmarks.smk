@@ -36,6 +36,7 @@ rule rank_landmarks:
         landmarks="<results>/{run}/landmarks/all.csv",
     output:
         importance=ensure("<results>/{run}/landmarks/importance.csv", non_empty=True),
+        seen=ensure("<results>/{run}/landmarks/seen.csv", non_empty=True),
     log:
         "<logs>/{run}/rank_landmarks.log",
     benchmark:

@@ -12,4 +12,5 @@ with job(snakemake):
         seed=snakemake.params.seed,
         region=snakemake.params.region,
         output=snakemake.output.importance,
+        seen_path=snakemake.output.seen,
     )

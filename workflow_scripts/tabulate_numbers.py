@@ -14,4 +14,6 @@ with job(snakemake):
             experiment=snakemake.params.experiment,
             output=output,
             regularization=choice or None,
+            subjects=snakemake.input.subjects,
+            seen=snakemake.input.seen,
         )

@@ -18,14 +18,13 @@ from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.geometry import normalised_to_index
 from lmcore.points.landmarks import read_landmarks
-from lmcore.population.splits import read_splits
+from lmcore.population.splits import UNSEEN, read_splits
 from lmcore.population.store import Population
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
 
 Path = str | os.PathLike
-UNSEEN = ("test", "held_out")  # splits that neither trained the encoder nor stopped its training
 PAPER = 1.0  # share of the variance that the paper's components keep
 SCORES = ("z", "z_in_sample", "z_unseen", "z_particles", "rating", "severity", "z_truth")
 DEGENERATE = 1e-6  # spread over mean of distances that are equal but for rounding

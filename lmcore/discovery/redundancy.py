@@ -13,6 +13,7 @@ from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.memory import require_memory
 from lmcore.points.landmarks import check_order, read_landmarks
+from lmcore.population.seen import digests_seen, write_seen
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.progress import Progress
@@ -107,6 +108,7 @@ def rank_landmarks(
     kernel: str,
     seed: int,
     output: str | os.PathLike,
+    seen_path: str | os.PathLike,
     region: bool = False,
 ) -> None:
     """Write the greedy removal order of a population's landmarks, from training subjects alone.
@@ -117,7 +119,7 @@ def rank_landmarks(
         landmarks_path: landmarks of all subjects.
         kernel: of the spline.
         seed: chooses the subjects and the pixels.
-        output: importance.csv.
+        output: importance.csv; seen_path: whose images were read, see `write_seen`.
         region: compare only where the population's mask is above 0, both images times the mask.
     Raises:
         InputError: with fewer than two training subjects, without a mask where one is asked for,
@@ -132,6 +134,7 @@ def rank_landmarks(
         chosen = fixed_subset(train, RANKING_SUBJECTS, seed)
         images = _twice_around(population, chosen)
         mask = _region_of(population) if region else None
+        write_seen(seen_path, population, digests_seen(population))
     points = torch.from_numpy(landmarks.normalised[[*chosen, *chosen]])
     places = _ranking_places(images.shape[2:], mask, seed)
     grid = _points(images.shape[2:], places)

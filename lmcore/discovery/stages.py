@@ -23,6 +23,7 @@ from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
 from lmcore.points.landmarks import read_landmarks
 from lmcore.points.thinning import farthest_points
+from lmcore.population.seen import check_foreign, check_twins, digests_seen, write_seen
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.timings import write_timings
@@ -45,6 +46,7 @@ def train_encoder(
     encoder_path: StrPath,
     history_path: StrPath,
     timings_path: StrPath,
+    seen_path: StrPath,
     checkpoint_path: StrPath,
     digest: str,
     initial_landmarks: StrPath | None = None,
@@ -56,7 +58,7 @@ def train_encoder(
         population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
         settings: with the chosen lambda.
         seed: of weights and batches.
-        encoder_path, history_path, timings_path: what is written.
+        encoder_path, history_path, timings_path, seen_path: what is written; see `write_seen`.
         checkpoint_path: kept while training and removed at its end.
         digest: of settings and code; a checkpoint of another one, or of other files, is not used.
         initial_landmarks: landmark table whose mean the encoder starts from.
@@ -66,6 +68,7 @@ def train_encoder(
     """
     splits = splits_of(subjects_path)
     with Population(population_path) as population:
+        check_twins(population, splits)
         train = indices_of(population, splits, "train", at_least=2)
         validation = indices_of(population, splits, "validation", at_least=2)
         validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
@@ -83,6 +86,8 @@ def train_encoder(
         inputs = [population_path, subjects_path, initial_landmarks]
         trained = training.run(checkpoint_path, f"{digest} {digest_of(inputs)}")
         preprocessing = population.preprocessing
+        seen = digests_seen(population, train + validation)
+        write_seen(seen_path, population, seen)
     write_csv(history_path, pd.DataFrame(trained.history, columns=HISTORY))
     write_timings(
         timings_path,
@@ -104,6 +109,7 @@ def train_encoder(
         recipe=settings.recipe,
         match=settings.match,
         pairs=trained.pairs,
+        seen=seen,
     )
     Path(checkpoint_path).unlink(missing_ok=True)
 
@@ -111,20 +117,25 @@ def train_encoder(
 def adopt_encoder(
     pretrained: StrPath,
     population_path: StrPath,
+    subjects_path: StrPath,
     settings: Mapping,
     encoder_path: StrPath,
     history_path: StrPath,
     timings_path: StrPath,
+    seen_path: StrPath,
 ) -> None:
     """Take a trained encoder in place of training one, after checking that it fits.
 
     Arguments:
         pretrained: an `encoder.pt`.
         population_path: the population it will be applied to, prepared as the encoder wants.
+        subjects_path: subjects.csv, for the splits.
         settings: the block `model` of the run.
-        encoder_path, history_path (empty but for its header), timings_path: what is written.
+        encoder_path, history_path (empty but for its header), timings_path, seen_path: what is
+            written.
     Raises:
-        InputError: if it is of another dimension, image size, kernel or landmark count.
+        InputError: if it is of another dimension, image size, kernel or landmark count, or was
+            trained on subjects that are test or held_out here.
     """
     encoder, content = load_encoder(pretrained)
     with Population(population_path) as population:
@@ -139,6 +150,12 @@ def adopt_encoder(
                 f"model.pretrained {pretrained} was trained with {key} {value}: "
                 f"set model.{key} to it (now {settings[key]})"
             )
+    seen = content.get("seen", ())
+    if not seen:
+        logger.info(f"{pretrained} does not tell whose images it was trained on")
+    with Population(population_path) as population:
+        check_foreign(population, splits_of(subjects_path), seen, pretrained)
+        write_seen(seen_path, population, seen)
     with whole_file(encoder_path) as temporary:
         shutil.copyfile(pretrained, temporary)
     write_csv(history_path, pd.DataFrame(columns=HISTORY))
@@ -154,12 +171,17 @@ def cross_validate_regularization(
     folds: int,
     seed: int,
     output: StrPath,
+    seen_path: StrPath,
     initial_landmarks: StrPath | None = None,
     what: str = "cross-validation",
 ) -> None:
-    """One weight, one fold: train on the other folds of the training split, write one row."""
+    """One weight, one fold: train on the other folds of the training split, write one row.
+
+    And to `seen_path` whose images were read, the fold's that is scored among them.
+    """
     splits = splits_of(subjects_path)
     with Population(population_path) as population:
+        check_twins(population, splits)
         train = indices_of(population, splits, "train", at_least=2 * folds)
         images = Images(population, train)
         initial = mean_landmarks(initial_landmarks, settings.landmarks, population.dimension)
@@ -175,6 +197,7 @@ def cross_validate_regularization(
             what,
             **guidance(population, train, settings, seed),
         )
+        write_seen(seen_path, population, digests_seen(population))
     write_csv(output, pd.DataFrame([row]))
 
 

@@ -12,6 +12,7 @@ from lmcore.seeds import derive_seed
 
 FEWEST_SUBJECTS = 5
 DRAWN = ("train", "validation", "test")
+UNSEEN = ("test", "held_out")  # splits that neither train an encoder nor stop its training
 
 
 def assign_splits(
