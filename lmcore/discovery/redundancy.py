@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.memory import require_memory
 from lmcore.points.landmarks import check_order, read_landmarks
+from lmcore.population.seen import digests_seen, write_seen
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.progress import Progress
@@ -107,23 +109,28 @@ def rank_landmarks(
     kernel: str,
     seed: int,
     output: str | os.PathLike,
+    seen_path: str | os.PathLike,
     region: bool = False,
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
 ) -> None:
     """Write the greedy removal order of a population's landmarks, from training subjects alone.
 
     Arguments:
         population_path: population.h5.
-        subjects_path: subjects.csv; only subjects of the split `train` are looked at.
+        subjects_path: subjects.csv; only subjects that train are looked at.
         landmarks_path: landmarks of all subjects.
         kernel: of the spline.
         seed: chooses the subjects and the pixels.
-        output: importance.csv.
+        output: importance.csv; seen_path: whose images were read, see `write_seen`.
         region: compare only where the population's mask is above 0, both images times the mask.
+        trained_on, person_column: who trains, see `splits_of`.
     Raises:
         InputError: with fewer than two training subjects, without a mask where one is asked for,
             or where no spline can be solved.
     """
-    landmarks, splits = read_landmarks(landmarks_path), splits_of(subjects_path)
+    landmarks = read_landmarks(landmarks_path)
+    splits = splits_of(subjects_path, trained_on, person_column)
     with Population(population_path) as population:
         check_order(landmarks, population.subjects, landmarks_path)
         train = [i for i, name in enumerate(population.subjects) if splits[name] == "train"]
@@ -132,6 +139,7 @@ def rank_landmarks(
         chosen = fixed_subset(train, RANKING_SUBJECTS, seed)
         images = _twice_around(population, chosen)
         mask = _region_of(population) if region else None
+        write_seen(seen_path, population, digests_seen(population))
     points = torch.from_numpy(landmarks.normalised[[*chosen, *chosen]])
     places = _ranking_places(images.shape[2:], mask, seed)
     grid = _points(images.shape[2:], places)

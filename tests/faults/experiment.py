@@ -59,7 +59,12 @@ class Experiment:
         return run(self.training_job(), **limits)
 
     def training_job(self) -> Callable[[], None]:
-        made = {"encoder": "encoder.pt", "history": "history.csv", "timings": "timings.csv"}
+        made = {
+            "encoder": "encoder.pt",
+            "history": "history.csv",
+            "timings": "timings.csv",
+            "seen": "seen.csv",
+        }
         return self._job(
             "train_encoder",
             {"population": "population.h5", "subjects": "subjects.csv"},
@@ -86,11 +91,15 @@ class Experiment:
                 "subjects": "subjects.csv",
                 "landmarks": "landmarks/all.csv",
             },
-            {"importance": "landmarks/importance.csv"},
+            {"importance": "landmarks/importance.csv", "seen": "landmarks/seen.csv"},
             {"kernel": "paper", "region": False},
         )
 
-    def _job(self, script, inputs, outputs, params, more_inputs=None) -> Callable[[], None]:
+    def _job(
+        self, script, inputs, outputs, params, more_inputs=None, **wildcards
+    ) -> Callable[[], None]:
+        """A stage's script; files are relative to the experiment's folder."""
+
         def below(paths: dict) -> dict:
             return {name: self.folder / path for name, path in paths.items()}
 
@@ -101,6 +110,7 @@ class Experiment:
                 below(inputs) | (more_inputs or {}),
                 below(outputs),
                 params | {"seed": self.seed, "threads": 1},
+                **wildcards,
             )
 
         return work

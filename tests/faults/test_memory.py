@@ -97,7 +97,7 @@ def volumes(tmp_path):
 
     def rank(output) -> None:
         files = [tmp_path / name for name in ("population.h5", "subjects.csv", "all.csv")]
-        redundancy.rank_landmarks(*files, "paper", 1, output)
+        redundancy.rank_landmarks(*files, "paper", 1, output, tmp_path / "seen.csv")
 
     return rank
 

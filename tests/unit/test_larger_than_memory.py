@@ -34,6 +34,7 @@ def boxes(count: int):
     for n in range(count):
         image[:] = 0.1
         image[0, 6 + n % 7 : 26, 9 : 30 + n % 5, 12 + n % 3 : 40] = 0.8
+        image[0, 0, 0, :2] = n % 100 / 100, n // 100 / 100  # no two are the same
         yield image, np.eye(4), SHAPE
 
 
@@ -73,7 +74,7 @@ def run_under_limit(folder: Path) -> None:
         *(6, 1e-3), widths=(2, 2, 2, 2), hidden=4, stride=2, pairs=48, validate_every=24, batch=4
     )
     encoder, landmarks = folder / "encoder.pt", folder / "all.csv"
-    written = [folder / name for name in ("history.csv", "timings.csv", "checkpoint.pt")]
+    written = [folder / name for name in ("history.csv", "times.csv", "seen.csv", "checkpoint.pt")]
     train_encoder(population, subjects, settings, 0, encoder, *written, digest="")
     discover_landmarks(population, encoder, landmarks, folder / "timings.csv")
     written = [folder / name for name in ("pairs.csv", "numbers.csv", "examples.h5")]
