@@ -1,7 +1,7 @@
 """What each rule of a finished run took: time and memory of its jobs, and the size of its files.
 
-From the `benchmark:` files that Snakemake writes. CPU seconds say what a job needs where others share
-the machine, memory is the largest resident set of a job.
+From the `benchmark:` files that Snakemake writes. CPU seconds say what a job needs where others
+share the machine, memory is the largest resident set of a job.
 """
 
 import argparse
