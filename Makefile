@@ -1,22 +1,36 @@
 # make results: everything, with a report.   make test: every test.   Nothing else is needed first.
+# make studies: the side studies of config/studies.yaml.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: results test lint format lock clean-venv
+.PHONY: results studies test test-cluster test-envs lint format lock clean-venv
 
 results: $(STAMP)
 	@$(VENV)/bin/python -m lmcore.launch
 
+studies: $(STAMP)
+	$(VENV)/bin/snakemake --cores all --configfile config/studies.yaml -- studies
+
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
+
+# a real Slurm of one node, from Debian's packages; skips where they are missing and may not be installed
+test-cluster: $(STAMP)
+	tests/cluster/install.sh
+	$(VENV)/bin/python -m pytest tests/cluster
+
+# the pip section of each file in envs/ in a venv of its own, and its scripts there
+test-envs: $(STAMP)
+	$(VENV)/bin/python -m pytest tests/envs
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/snakefmt --check Snakefile rules
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/hadolint Dockerfile
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .

@@ -10,6 +10,10 @@ configfile: "config.yaml"
 report: "report/workflow.rst"
 
 
+# of `--sdm apptainer` alone: the image made from the Dockerfile, docs/quickstart.md
+container: "lmcore.sif"
+
+
 include: "rules/common.smk"
 
 
@@ -19,6 +23,7 @@ rule all:
         [results_of(run) for run in RUNS if not is_study(run)],
         paper_figures(),
         "<results>/summary.csv",
+        "<benchmarks>/schedule.png",
 
 
 include: "rules/population.smk"
@@ -27,4 +32,5 @@ include: "rules/training.smk"
 include: "rules/landmarks.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/paper_figures.smk"
 include: "rules/targets.smk"

@@ -15,10 +15,12 @@ from lmcore.errors import InputError
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 # What a recipe is without one of its parts; its units are no part, they only name the weights anew.
 PARTS = {
+    "nothing": {},  # what the others are held against
     "heatmap": {"head": "linear"},
     "spread": {"spread": False},
     "local": {"local": False},
-    "equivariance": {"equivariance": 0.0},
+    "equivariance": {"equivariance": 0.0},  # nor copies, which are made for it
+    "copies": {"copies": False},
     "annealed": {"annealed": False},
 }
 # The paper's recipe weighs kappa itself; config.yaml's toy experiment has this weight, and the

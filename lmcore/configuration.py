@@ -15,6 +15,9 @@ SIMULATED_VOLUMES = ("cranium", "femur", "atrium")
 # Analyses that need to know the class.
 OF_CLASSES = ("clustering", "classification")
 OF_CONTROLS = ("severity", "mean_shapes")
+FOLDS_TO_CHOOSE = 4  # which leave three of four subjects of a class to choose by in three folds
+# Particles of each engine where nobody says how many.
+PARTICLES = {"cpd": 256, "shapeworks": 2048}
 _EXPONENT = re.compile(r"[-+]?\d+([.]\d*)?[eE][-+]?\d+")
 
 
@@ -155,6 +158,33 @@ def expand_runs(config: Mapping, schema: Mapping) -> dict[str, dict]:
     return runs
 
 
+def expand_studies(config: Mapping, runs: Mapping) -> dict[str, dict]:
+    """The studies whose experiments are all to be done; `run` leaves out the others.
+
+    Arguments:
+        config: checked, with its defaults; runs: as of `expand_runs`.
+    Raises:
+        InputError: for an experiment or a variant that is not there.
+    """
+    for name, study in config["studies"].items():
+        for run in study["runs"]:
+            experiment = run.split("/")[0]
+            done = experiment in config["run"]
+            wanted, known = (run, runs) if done else (experiment, config["experiments"])
+            if wanted not in known:
+                nearest = difflib.get_close_matches(wanted, known, n=1)
+                hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+                raise InputError(f"studies.{name}.runs names {run}, which is not there: {hint}")
+    return {
+        name: study for name, study in config["studies"].items() if set(study["runs"]) <= set(runs)
+    }
+
+
+def particle_count(particles: Mapping) -> int:
+    """How many points the block `particles` asks for."""
+    return particles["count"] or PARTICLES[particles["engine"]]
+
+
 def check_run(name: str, run: Mapping) -> None:
     """Refuse settings of a run that contradict each other.
 
@@ -195,9 +225,26 @@ def check_run(name: str, run: Mapping) -> None:
         raise InputError(
             f"{where}.analyses.{analyses[0]} needs population.class, the column with the class"
         )
-    if model["initial_landmarks"] == "particles" and not run["particles"]:
-        raise InputError(f"{where}.model.initial_landmarks is particles: ask for them by particles")
+    classification = run["analyses"]["classification"] or {"iterations": 0}
+    if isinstance(classification["iterations"], list) and classification["folds"] < FOLDS_TO_CHOOSE:
+        raise InputError(
+            f"{where}.analyses.classification.iterations is a list, to choose from in the training "
+            f"folds: give {FOLDS_TO_CHOOSE} folds or more, not {classification['folds']}"
+        )
+    if model["initial_landmarks"] == "particles":
+        count = particle_count(run["particles"]) if run["particles"] else 0
+        if count < model["landmarks"]:
+            raise InputError(
+                f"{where}.model.initial_landmarks is particles: the block particles has to ask for "
+                f"as many as there are landmarks ({model['landmarks']}), its count is {count}"
+            )
     training = run["training"]
+    folds = training["subjects"]
+    if isinstance(folds, Mapping) and folds["fold"] >= folds["folds"]:
+        raise InputError(
+            f"{where}.training.subjects: fold {folds['fold']} of {folds['folds']}; they count from "
+            "0"
+        )
     if training["validate_every"] > training["pairs"]:
         raise InputError(
             f"{where}.training.validate_every is {training['validate_every']}, "

@@ -22,9 +22,10 @@ rule evaluate_registration:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
+        class_column=setting("population/class"),
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),
         seed=seed_of("registration"),
@@ -68,6 +69,7 @@ rule cluster_subjects:
 rule classify_subjects:
     """A perceptron from landmarks to class: on the test split, and cross-validated."""
     input:
+        unpack(particles_of),
         subjects=subjects_of,
         landmarks="<results>/{run}/landmarks/retained.csv",
         truth=truth_of,
@@ -77,6 +79,9 @@ rule classify_subjects:
             caption="../report/classification.rst",
             category="{run}",
             subcategory="tables",
+        ),
+        predictions=ensure(
+            "<results>/{run}/analysis/classification.predictions.csv", non_empty=True
         ),
         numbers=ensure(
             "<results>/{run}/analysis/classification.numbers.csv", non_empty=True
@@ -125,8 +130,8 @@ rule evaluate_shape_model:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="8GB",
-        runtime="1h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("1h"),
     params:
         kernel=setting("model/kernel"),
         seed=seed_of("shape_model"),
@@ -161,12 +166,14 @@ rule score_severity:
     conda:
         "../envs/core.yaml"
     resources:
-        mem="4GB",
-        runtime="30m",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("30m"),
     params:
-        population=setting("population/simulate"),
+        simulated=setting("population/simulate"),
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         control=setting("population/control"),
+        trained_on=setting("training/subjects"),
         settings=setting("analyses/severity"),
         seed=seed_of("severity"),
         code=code("score_severity"),
@@ -177,10 +184,12 @@ rule score_severity:
 
 
 rule register_groups:
-    """One case registered to a case and to a control, for Fig. 4."""
+    """One case registered to a case and to a control, for Figs. 4 and 7."""
     input:
         population=population_of,
-        severity="<results>/{run}/analysis/severity.csv",
+        scores=lambda wildcards: (
+            f"<results>/{wildcards.run}/analysis/{group_analysis(wildcards.run)}.csv"
+        ),
         all="<results>/{run}/landmarks/all.csv",
         retained="<results>/{run}/landmarks/retained.csv",
     output:
@@ -193,9 +202,10 @@ rule register_groups:
     conda:
         "../envs/train.yaml"
     resources:
-        mem="4GB",
-        runtime="30m",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("30m"),
     params:
+        score=lambda wildcards: GROUP_SCORES[group_analysis(wildcards.run)],
         control=setting("population/control"),
         kernel=setting("model/kernel"),
         code=code("register_groups"),
@@ -211,7 +221,6 @@ rule compare_mean_shapes:
         population=population_of,
         subjects=subjects_of,
         landmarks="<results>/{run}/landmarks/retained.csv",
-        all="<results>/{run}/landmarks/all.csv",
         truth=truth_of,
         surface=true_surface_of,
     output:
@@ -233,10 +242,11 @@ rule compare_mean_shapes:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="8GB",
-        runtime="1h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("1h"),
     params:
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         control=setting("population/control"),
         kernel=setting("model/kernel"),
         seed=seed_of("mean_shapes"),
@@ -275,11 +285,40 @@ rule tabulate_numbers:
         "../envs/core.yaml"
     params:
         experiment=lambda wildcards: experiment_of(wildcards.run),
+        trained_on=setting("training/subjects"),
+        person_column=setting("population/person"),
         code=code("tabulate_numbers"),
     message:
         "Collecting the numbers of {wildcards.run}"
     script:
         "../workflow_scripts/tabulate_numbers.py"
+
+
+rule tabulate_study:
+    """The numbers that a study plots, of all its runs."""
+    input:
+        numbers=lambda wildcards: [
+            f"<results>/{run}/numbers.csv" for run in study_of(wildcards)["runs"]
+        ],
+    output:
+        table=report(
+            ensure("<results>/studies/{study}.csv", non_empty=True),
+            caption="../report/study.rst",
+            category="Studies",
+            subcategory="tables",
+        ),
+    log:
+        "<logs>/tabulate_study_{study}.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        study=study_of,
+        origin=lambda wildcards: origins_of(study_of(wildcards)["runs"]),
+        code=code("tabulate_study"),
+    message:
+        "Collecting the numbers of the study {wildcards.study}"
+    script:
+        "../workflow_scripts/tabulate_study.py"
 
 
 rule summarize_runs:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from lmcore.configuration import (
     check_configuration,
     check_run,
     expand_runs,
+    expand_studies,
     fill_defaults,
+    particle_count,
 )
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
@@ -28,6 +31,7 @@ def load_runs(config):
     """Check the configuration and every user's table, and expand experiments into runs."""
     schema = yaml.safe_load((BASE / "schemas/config.schema.yaml").read_text())
     check_configuration(config, schema)
+    asked = config.get("experiments", {})
     config.update(fill_defaults(config, schema))
     runs = expand_runs(config, schema)
     for name, run in runs.items():
@@ -36,9 +40,11 @@ def load_runs(config):
             raise InputError(
                 f"rename the experiment {name}, which is the name of a rule"
             )
+    config["studies"] = expand_studies(config, runs)
     tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
     for name, run in runs.items():
-        check_inputs(name, run, tables[name.split("/")[0]])
+        experiment = name.split("/")[0]
+        check_inputs(name, run, tables[experiment], asked[experiment])
     return runs, tables
 
 
@@ -49,8 +55,8 @@ def read_table(population):
     return read_subjects(population["table"], population["root"], population["class"])
 
 
-def check_inputs(name, run, subjects):
-    """Refuse a run whose files are not there or whose classes are too small."""
+def check_inputs(name, run, subjects, asked):
+    """Refuse a run whose files are not there, or whose table does not hold what it asks for."""
     for key in ("pretrained", "initial_landmarks"):
         path = run["model"][key]
         if path and path != "particles" and not Path(path).is_file():
@@ -62,33 +68,46 @@ def check_inputs(name, run, subjects):
     if subjects is None:
         return
     population = run["population"]
-    check_settings(subjects, run["preprocess"])
     check_training(
         subjects, population["class"], population["control"], population["train_on"]
     )
-    if run["training"]["supervision"] and not any(
-        s.segmentation_path for s in subjects
-    ):
+    person = population["person"]
+    if person and person not in subjects[0].labels:
         raise InputError(
-            f"experiments.{name}.training.supervision needs a column segmentation in "
-            f"{population['table']}"
-        )
-    if run["analyses"]["mean_shapes"] is not None and not any(
-        s.segmentation_path for s in subjects
-    ):
-        raise InputError(
-            f"experiments.{name}.analyses.mean_shapes needs a column segmentation in "
-            f"{population['table']}"
-        )
-    severity = run["analyses"]["severity"]
-    if severity and severity["person"] and severity["person"] not in subjects[0].labels:
-        raise InputError(
-            f"experiments.{name}.analyses.severity.person: the table has no column "
-            f"'{severity['person']}'"
+            f"experiments.{name}.population.person: {population['table']} has no label column "
+            f"'{person}'"
         )
     classification = run["analyses"]["classification"]
     if classification:
         check_classes(subjects, population["class"], classification["folds"])
+    if subjects[0].landmarks_path:
+        check_given(name, run, asked)
+    else:
+        check_images(name, run, subjects)
+
+
+def check_images(name, run, subjects):
+    """Refuse a run whose images cannot be prepared or lack the segmentations it asks for."""
+    check_settings(subjects, run["preprocess"])
+    for key, block in (
+        ("training.supervision", run["training"]["supervision"]),
+        ("analyses.mean_shapes", run["analyses"]["mean_shapes"]),
+    ):
+        if block is not None and not any(s.segmentation_path for s in subjects):
+            raise InputError(
+                f"experiments.{name}.{key} needs a column segmentation in "
+                f"{run['population']['table']}"
+            )
+
+
+def check_given(name, run, asked):
+    """Refuse what has no meaning where the table gives landmarks in place of images."""
+    without_meaning = [key for key in asked if key not in ("population", "analyses")]
+    if without_meaning:
+        raise InputError(
+            f"experiments.{name}.{without_meaning[0]}: {run['population']['table']} gives "
+            "landmarks, from which nothing is trained; leave it out, or name the experiment anew"
+        )
 
 
 def check_shapeworks(run):
@@ -130,6 +149,15 @@ def setting(path):
     return look_up
 
 
+def per_attempt(amount):
+    """A function of the attempt: `8GB` or `2h` at first, a retry gets it once more.
+
+    Only `--retries`, as in profiles/slurm, makes a second attempt.
+    """
+    number, unit = re.fullmatch(r"(\d+)(\w+)", amount).groups()
+    return lambda wildcards, attempt: f"{attempt * int(number)}{unit}"
+
+
 def run_of(wildcards):
     return wildcards.get("run", wildcards.get("experiment"))
 
@@ -162,7 +190,16 @@ def code(script, *modules):
     return source_digest(BASE / "workflow_scripts" / f"{script}.py", *modules)
 
 
+def gives_landmarks(run):
+    """Whether the table of a run gives landmarks, so that nothing is trained."""
+    table = TABLES[experiment_of(run)]
+    return table is not None and table[0].landmarks_path is not None
+
+
 def population_of(wildcards):
+    """population.h5, or nothing where landmarks are given."""
+    if gives_landmarks(run_of(wildcards)):
+        return []
     return f"<results>/{experiment_of(run_of(wildcards))}/population.h5"
 
 
@@ -217,11 +254,14 @@ def any_of(names):
 
 
 def origin_of(run):
-    """Where a run's images come from, in words, for figures and tables."""
-    population = RUNS[run]["population"]
+    """Where a run's images come from and whether test subjects trained, for figures and tables."""
+    population, seen = RUNS[run]["population"], ""
+    if RUNS[run]["training"]["subjects"] != "train":
+        seen = ", test subjects trained the encoder, too"
     if is_simulated(run):
-        return f"simulated population ({population['simulate']})"
-    return f"table {Path(population['table']).parent.name}/{Path(population['table']).name}"
+        return f"simulated population ({population['simulate']}){seen}"
+    table = Path(population["table"])
+    return f"table {table.parent.name}/{table.name}{seen}"
 
 
 def table_of(wildcards):
@@ -268,6 +308,15 @@ def optional(path):
     return lambda wildcards: look_up(wildcards) or []
 
 
+def origins_of(runs):
+    """Where the images of several runs come from, each place once."""
+    return "; ".join(dict.fromkeys(origin_of(run) for run in runs))
+
+
+def study_of(wildcards):
+    return config["studies"][wildcards.study]
+
+
 def grid_of(run):
     """The block of lambda's cross-validation, or None where lambda is given."""
     regularization = RUNS[run]["training"]["regularization"]
@@ -310,6 +359,10 @@ def trial_settings(wildcards):
 
 def has_particles(run):
     return bool(RUNS[experiment_of(run)]["particles"])
+
+
+def particle_count_of(wildcards):
+    return particle_count(RUNS[wildcards.experiment]["particles"])
 
 
 def uses_shapeworks(experiment):
@@ -361,8 +414,16 @@ def particles_of(wildcards):
 def analyses_of(run):
     """The analyses a run asks for, and those every run has."""
     asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
-    more = ["group_registration"] if "severity" in asked else []
+    if gives_landmarks(run):
+        return asked
+    more = ["group_registration"] if group_analysis(run) else []
     return ["registration", *asked, *more]
+
+
+def group_analysis(run):
+    """The analysis that says how far subjects lie from the controls, or None."""
+    analyses = RUNS[run]["analyses"]
+    return next((key for key in GROUP_SCORES if analyses[key] is not None), None)
 
 
 def numbers_of(wildcards):
@@ -375,6 +436,8 @@ def numbers_of(wildcards):
 
 def seen_of(wildcards):
     """Whose images each stage that fits anything has read."""
+    if gives_landmarks(wildcards.run):
+        return []
     folds = folds_of(wildcards) if has_grid(wildcards.run) else []
     return [
         *expand("<results>/{run}/{part}/seen.csv", run=wildcards.run, part=TIMED),
@@ -383,9 +446,12 @@ def seen_of(wildcards):
 
 
 def timings_of(wildcards):
+    if gives_landmarks(wildcards.run):
+        return []
     return expand("<results>/{run}/{part}/timings.csv", run=wildcards.run, part=TIMED)
 
 
+GROUP_SCORES = {"severity": "z", "mean_shapes": "mahalanobis"}  # and the column of each
 TIMED = ["model", "landmarks"]
 WITH_FIGURE = [
     *["clustering", "classification", "shape_model"],
@@ -395,7 +461,10 @@ FIGURES = ["training", "landmarks", "registration", "importance"]
 
 
 def figures_of(run):
-    names = FIGURES + [key for key in analyses_of(run) if key in WITH_FIGURE]
+    names = [key for key in analyses_of(run) if key in WITH_FIGURE]
+    if gives_landmarks(run):
+        return expand("<results>/{run}/figures/{name}.png", run=run, name=names)
+    names = [*FIGURES, *names]
     if has_grid(run):
         names.append("regularization")
     if run == experiment_of(run):
@@ -405,10 +474,10 @@ def figures_of(run):
 
 def results_of(run):
     """Everything that is made for one run."""
+    trained = ["timings.csv", "exports/landmarks.csv"]
     return [
         f"<results>/{run}/numbers.csv",
-        f"<results>/{run}/timings.csv",
-        f"<results>/{run}/exports/landmarks.csv",
+        *(f"<results>/{run}/{name}" for name in trained if not gives_landmarks(run)),
         *figures_of(run),
     ]
 
@@ -428,6 +497,8 @@ def paper_figures():
         made += [4, 5]
     if "camfai" in RUNS and "mean_shapes" in analyses_of("camfai"):
         made += [6, 7, 8] if RUNS["camfai"]["preprocess"]["region"] else [7, 8]
+    if "cardiac" in RUNS:
+        made.append(9)
     return expand("<results>/figures/figure_{number}.png", number=made)
 
 
@@ -437,3 +508,4 @@ wildcard_constraints:
     weight=r"\d+",
     fold=r"\d+",
     stage="training|held_out",
+    study=any_of(config["studies"]),

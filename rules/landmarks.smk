@@ -17,8 +17,8 @@ rule discover_landmarks:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         threads=setting("training/threads"),
         code=code("discover_landmarks"),
@@ -45,13 +45,15 @@ rule rank_landmarks:
         "../envs/train.yaml"
     threads: setting("training/threads")
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         kernel=setting("model/kernel"),
         threads=setting("training/threads"),
         seed=seed_of("redundancy"),
         region=setting("redundancy/region"),
+        trained_on=setting("training/subjects"),
+        person_column=setting("population/person"),
         code=code("rank_landmarks"),
     message:
         "Ranking the landmarks of {wildcards.run}"
@@ -80,6 +82,36 @@ rule select_landmarks:
         "../workflow_scripts/select_landmarks.py"
 
 
+rule import_landmarks:
+    """Landmarks that the table gives: nothing is trained, and all of them are kept."""
+    input:
+        table=table_of,
+        points=images_of,
+    output:
+        landmarks=ensure(
+            "<results>/{experiment}/landmarks/retained.csv", non_empty=True
+        ),
+        subjects=ensure("<results>/{experiment}/subjects.csv", non_empty=True),
+    log:
+        "<logs>/{experiment}/import_landmarks.log",
+    wildcard_constraints:
+        experiment=any_of(name for name in config["run"] if gives_landmarks(name)),
+    conda:
+        "../envs/core.yaml"
+    params:
+        root=setting("population/root"),
+        class_column=setting("population/class"),
+        code=code("import_landmarks"),
+    message:
+        "Reading the given landmarks of {wildcards.experiment}"
+    script:
+        "../workflow_scripts/import_landmarks.py"
+
+
+ruleorder: import_landmarks > select_landmarks
+ruleorder: import_landmarks > preprocess_population
+
+
 rule export_landmarks:
     """The retained landmarks for R, 3D Slicer, tpsDig and ShapeWorks, in the original pixels."""
     input:
@@ -93,6 +125,8 @@ rule export_landmarks:
         particles=directory("<results>/{run}/exports/particles"),
     log:
         "<logs>/{run}/export_landmarks.log",
+    benchmark:
+        "<benchmarks>/{run}/export_landmarks.jsonl"
     conda:
         "../envs/core.yaml"
     params:

@@ -14,10 +14,10 @@ rule write_shapeworks_project:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="4GB",
-        runtime="1h",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("1h"),
     params:
-        points=setting("particles/count"),
+        points=particle_count_of,
         settings=setting("particles/shapeworks"),
         code=code("write_shapeworks_project"),
     message:
@@ -42,8 +42,8 @@ rule optimize_shapes:
         *shapeworks_modules(),
     threads: 8
     resources:
-        mem="16GB",
-        runtime="24h",
+        mem=per_attempt("16GB"),
+        runtime=per_attempt("24h"),
     params:
         shapeworks=shapeworks_command_of,
     message:
@@ -77,11 +77,11 @@ rule build_particles:
         "../envs/surfaces.yaml"
     threads: 2
     resources:
-        mem="8GB",
-        runtime="2h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("2h"),
     params:
         engine=setting("particles/engine"),
-        points=setting("particles/count"),
+        points=particle_count_of,
         seed=seed_of("particles"),
         code=code("build_particles"),
     message:

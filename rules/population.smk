@@ -14,8 +14,8 @@ rule simulate_population:
     conda:
         "../envs/surfaces.yaml"
     resources:
-        mem="2GB",
-        runtime="1h",
+        mem=per_attempt("2GB"),
+        runtime=per_attempt("1h"),
     params:
         population=setting("population/simulate"),
         options=setting("population/subjects"),
@@ -73,12 +73,13 @@ rule preprocess_population:
         "../envs/train.yaml"
     threads: 2
     resources:
-        mem="4GB",
-        runtime="1h",
+        mem=per_attempt("4GB"),
+        runtime=per_attempt("1h"),
     params:
         root=setting("population/root"),
         settings=setting("preprocess"),
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         control=setting("population/control"),
         train_on=setting("population/train_on"),
         segmentation_label=setting("population/segmentation_label"),

@@ -20,6 +20,7 @@ rule figures:
 
 
 rule studies:
-    """Variants that only a side study needs."""
+    """The figure of every study, and the variants that only a study needs."""
     input:
+        expand("<results>/studies/{study}.png", study=config["studies"]),
         [results_of(run) for run in RUNS if is_study(run)],

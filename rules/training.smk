@@ -22,10 +22,11 @@ rule cross_validate_regularization:
     threads: setting("training/threads")
     resources:
         gpu=setting("training/gpus"),
-        mem="8GB",
-        runtime="12h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("12h"),
     params:
         model=setting("model"),
+        person_column=setting("population/person"),
         training=trial_settings,
         folds=setting("training/regularization/folds"),
         threads=setting("training/threads"),
@@ -78,10 +79,11 @@ rule train_encoder:
     threads: setting("training/threads")
     resources:
         gpu=setting("training/gpus"),
-        mem="8GB",
-        runtime="24h",
+        mem=per_attempt("8GB"),
+        runtime=per_attempt("24h"),
     params:
         model=setting("model"),
+        person_column=setting("population/person"),
         training=setting("training"),
         threads=setting("training/threads"),
         seed=seed_of("training"),

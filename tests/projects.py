@@ -9,11 +9,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from copies import ROOT, copy_workflow
 from PIL import Image
-
-ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "config", "lmcore", "profiles", "report", "rules", "schemas")
-PARTS += ("workflow_scripts", "envs")
 
 
 class Project:
@@ -21,15 +18,12 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for part in PARTS:
-            source = ROOT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / part)
+        copy_workflow(folder)
         shutil.copy(ROOT / "tests/workflow/small.yaml", folder / "small.yaml")
 
-    def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2):
+    def run(self, *arguments: str, config: str | None = "small.yaml", cores: int = 2, options=()):
         """Snakemake with the small configuration; a `CompletedProcess` with text output."""
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *options]
         command += ["--configfile", config] if config else []
         return subprocess.run(
             [*command, "--", *arguments] if arguments and arguments[0][0] != "-" else
@@ -90,7 +84,28 @@ def write_scans(folder: Path, count: int = 12) -> None:
             nibabel.Nifti1Image(np.uint8(inside), affine).to_filename(
                 folder / paths["segmentation"]
             )
-        rows.append({"subject": f"s{number:02d}", **paths})
+        rows.append({"subject": f"s{number:02d}", **paths, "group": "ab"[number % 2]})
+    write_table(folder / "subjects.csv", rows)
+
+
+def write_points(folder: Path, people: int = 8, cases: int = 6) -> None:
+    """A user's folder: landmarks on ellipsoids, both sides of people, and cases with a bump."""
+    folder.mkdir()
+    random = np.random.default_rng(7)
+    unit = random.normal(size=(60, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    names = [f"n{number:02d}_{side}" for number in range(people) for side in "LR"]
+    names += [f"m{number:02d}_L" for number in range(cases)]
+    own = {name[:3]: random.normal(0, 0.5, (60, 3)) for name in names}
+    rows = []
+    for name in names:
+        points = 20 * unit + own[name[:3]] + random.normal(0, 0.1, (60, 3))
+        if name[0] == "m":
+            points[unit[:, 0] > 0.8] *= 1.2
+        path = folder / f"{name}.particles"
+        path.write_text("".join("{} {} {}\n".format(*point) for point in points))
+        group = {"n": "normal", "m": "bump"}[name[0]]
+        rows.append({"subject": name, "landmarks": path.name, "group": group, "person": name[:3]})
     write_table(folder / "subjects.csv", rows)
 
 

@@ -6,19 +6,24 @@ from lmcore.analysis.classification import classify_subjects
 from lmcore.job import job
 
 with job(snakemake):
-    truth = snakemake.input.truth or None
-    columns = None
-    if truth:
+    truth, class_column = {}, snakemake.params.class_column
+    if snakemake.input.truth:
         population = importlib.import_module(f"lmcore.simulation.{snakemake.params.population}")
-        columns = population.SHAPE_PARAMETERS
+        probabilities = getattr(population, "CLASS_PROBABILITIES", {})
+        truth = {
+            "truth": snakemake.input.truth,
+            "truth_columns": population.SHAPE_PARAMETERS,
+            "truth_probability": probabilities.get(class_column),
+        }
     classify_subjects(
         landmarks=snakemake.input.landmarks,
         subjects=snakemake.input.subjects,
-        class_column=snakemake.params.class_column,
+        class_column=class_column,
         output=snakemake.output.table,
         numbers=snakemake.output.numbers,
+        predictions=snakemake.output.predictions,
         seed=snakemake.params.seed,
-        truth=truth,
-        truth_columns=columns,
+        particles=snakemake.input.get("particles"),
+        **truth,
         **snakemake.params.settings,
     )

@@ -5,11 +5,11 @@ from lmcore.job import job
 
 with job(snakemake):
     compare_mean_shapes(
-        population_path=snakemake.input.population,
+        population_path=snakemake.input.population or None,
         subjects_path=snakemake.input.subjects,
         landmarks_path=snakemake.input.landmarks,
-        all_path=snakemake.input.all,
         class_column=snakemake.params.class_column,
+        person_column=snakemake.params.person_column,
         control=snakemake.params.control,
         kernel=snakemake.params.kernel,
         seed=snakemake.params.seed,

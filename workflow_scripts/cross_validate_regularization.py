@@ -16,6 +16,7 @@ with job(snakemake):
         seed=snakemake.params.seed,
         output=snakemake.output.score,
         seen_path=snakemake.output.seen,
+        person_column=snakemake.params.person_column,
         initial_landmarks=snakemake.input.initial,
         what=f"{wildcards.run}, weight {wildcards.weight}, fold {wildcards.fold}",
     )

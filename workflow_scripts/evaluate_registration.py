@@ -14,4 +14,5 @@ with job(snakemake):
         output=snakemake.output.table,
         numbers=snakemake.output.numbers,
         examples=snakemake.output.examples,
+        class_column=snakemake.params.class_column,
     )

@@ -5,7 +5,7 @@ from lmcore.job import job
 
 with job(snakemake):
     evaluate_shape_model(
-        population_path=snakemake.input.population,
+        population_path=snakemake.input.population or None,
         subjects_path=snakemake.input.subjects,
         landmarks_path=snakemake.input.landmarks,
         kernel=snakemake.params.kernel,

@@ -6,7 +6,9 @@ from lmcore.job import job
 with job(snakemake):
     figure_7(
         population=snakemake.input.population,
-        content=snakemake.input.content,
+        examples=snakemake.input.examples,
+        subjects=snakemake.input.subjects,
+        class_column=snakemake.params.class_column,
         outputs=[snakemake.output.png, snakemake.output.pdf],
         origin=snakemake.params.origin,
     )

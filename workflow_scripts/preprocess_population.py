@@ -15,6 +15,7 @@ with job(snakemake):
         settings=snakemake.params.settings,
         fractions=snakemake.params.split,
         class_column=snakemake.params.class_column,
+        person_column=snakemake.params.person_column,
         seed=snakemake.params.seed,
         population_path=snakemake.output.population,
         subjects_path=snakemake.output.subjects,

@@ -6,7 +6,8 @@ from lmcore.job import job
 with job(snakemake):
     register_groups(
         population_path=snakemake.input.population,
-        severity_path=snakemake.input.severity,
+        scores_path=snakemake.input.scores,
+        score=snakemake.params.score,
         all_path=snakemake.input.all,
         retained_path=snakemake.input.retained,
         control=snakemake.params.control,

@@ -6,10 +6,10 @@ from lmcore.analysis.severity import score_severity
 from lmcore.job import job
 
 with job(snakemake):
-    truth = {}
+    files = {name: snakemake.input.get(name) or None for name in ("particles", "ratings")}
     if snakemake.input.get("truth"):
-        population = importlib.import_module(f"lmcore.simulation.{snakemake.params.population}")
-        truth = {
+        population = importlib.import_module(f"lmcore.simulation.{snakemake.params.simulated}")
+        files |= {
             "truth": snakemake.input.truth,
             "truth_columns": population.SHAPE_PARAMETERS,
             "truth_severity": population.SEVERITY,
@@ -17,14 +17,14 @@ with job(snakemake):
     score_severity(
         landmarks=snakemake.input.landmarks,
         subjects=snakemake.input.subjects,
+        population=snakemake.input.population or None,
         class_column=snakemake.params.class_column,
+        person_column=snakemake.params.person_column,
         control=snakemake.params.control,
+        trained_on=snakemake.params.trained_on,
         output=snakemake.output.table,
         numbers=snakemake.output.numbers,
         seed=snakemake.params.seed,
-        population=snakemake.input.population,
-        particles=snakemake.input.get("particles"),
-        ratings=snakemake.input.get("ratings"),
-        **truth,
+        **files,
         **snakemake.params.settings,
     )

@@ -16,4 +16,6 @@ with job(snakemake):
             regularization=choice or None,
             subjects=snakemake.input.subjects,
             seen=snakemake.input.seen,
+            trained_on=snakemake.params.trained_on,
+            person_column=snakemake.params.person_column,
         )

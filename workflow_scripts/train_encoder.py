@@ -30,6 +30,7 @@ with job(snakemake):
             seed=snakemake.params.seed,
             checkpoint_path=Path(made.encoder).with_name("checkpoint.pt"),
             digest=f"{settings} {snakemake.params.seed} {snakemake.params.code}",
+            person_column=snakemake.params.person_column,
             initial_landmarks=files.initial,
             what=f"training {snakemake.wildcards.run}",
             **outputs,

@@ -1,30 +1,36 @@
-"""Classification by a multi-layer perceptron with one hidden layer on the landmarks (Sec. 4.1)."""
+"""Classification by a multi-layer perceptron on landmarks, beside particles (Sec. 4.1 and 4.4)."""
 
 import logging
 import os
-import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from lmcore.analysis.descriptors import Descriptors, read_descriptors
-from lmcore.analysis.intervals import bootstrap_interval, mean_interval, proportion_interval
+from lmcore.analysis.held_out import MEASURES, HeldOut, cross_validate
+from lmcore.analysis.intervals import (
+    bootstrap_interval,
+    corrected_interval,
+    mean_interval,
+    proportion_interval,
+)
 from lmcore.analysis.numbers import number_row, write_numbers
+from lmcore.analysis.perceptron import Perceptron
+from lmcore.analysis.truth import read_truth
 from lmcore.errors import InputError
 from lmcore.files import write_csv
-from lmcore.progress import Progress
+from lmcore.particles.table import read_aligned
+from lmcore.population.table import name_some
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
 
 Path = str | os.PathLike
+COMPONENTS = 20  # of the particles' PCA, the paper's number
+UNITS = {"accuracy": "share", "balanced_accuracy": "share", "auc": ""}
 
 
 def classify_subjects(
@@ -33,10 +39,14 @@ def classify_subjects(
     class_column: str,
     output: Path,
     numbers: Path,
+    predictions: Path,
     seed: int,
+    particles: Path | None = None,
     truth: Path | None = None,
     truth_columns: Sequence[str] | None = None,
-    hidden: int = 32,
+    truth_probability: str | None = None,
+    hidden_layers: Sequence[int] = (32,),
+    iterations: int | Sequence[int] = 300,
     folds: int = 5,
     repeats: int = 10,
 ) -> None:
@@ -45,156 +55,129 @@ def classify_subjects(
     Numbers written:
         test_accuracy: fitted on train and validation, scored on test, subjects that the
             encoder never saw; Wilson interval. Left out when no labelled subject is in test, or
-            fewer than two classes are in train and validation.
+            too few of two classes are in train and validation.
         cv_accuracy: repeated stratified cross-validation over all subjects. Transductive: the
             encoder saw the images of the training split, without labels. The interval is a
             bootstrap over subjects of each one's share of repeats with the right answer.
         cv_balanced_accuracy: the same, averaged over classes first; resampled within classes.
+        cv_auc: area under the ROC curve, mean over all splits; interval as below.
         majority_accuracy: what always answering with the largest class would score.
-        best_possible_accuracy: with truth, the same classifier on the same folds, from the
-            parameters that generated the images.
+        best_possible_accuracy, best_possible_balanced_accuracy and best_possible_auc: with truth,
+            the same classifier on the same folds, from the parameters that generated the images.
+        true_probability_accuracy and so on: of the probability by which the truth drew the class;
+            in the long run nobody can do better.
+        landmark_accuracy, particle_accuracy, and so on for MEASURES: with particles, of the
+            same classifier on the same splits of the subjects that have particles; mean over
+            all splits, with the interval of Nadeau and Bengio, see `corrected_interval`. Particles
+            are reduced to 20 components, fitted on the training folds alone.
+        landmark_accuracy_sd and so on: standard deviation over the repeats, of each the mean of
+            its folds. It says how much the draw of the splits matters, and is no standard error.
+        landmark_minus_particle_accuracy and so on: the paired difference, likewise.
 
     Arguments:
         landmarks, subjects, class_column: see `read_descriptors`.
         output: analysis/classification.csv: subject, split, class, predicted (test subjects
             only), cv_accuracy (share of repeats with the right answer).
+        numbers: KEY.numbers.csv.
+        predictions: every answer of the cross-validations, as of `HeldOut.table`.
         seed: the configuration's.
+        particles: particles.csv.
         truth: CSV of the generating parameters, one row a subject.
         truth_columns: its columns to use; all numeric ones when None.
-        hidden: width of the hidden layer, which the paper does not give.
+        truth_probability: its column with the probability of the class that sorts last, of two.
+        hidden_layers, iterations: see `Perceptron`.
         folds, repeats: of the cross-validation.
     Raises:
         InputError: when a class has fewer subjects than there are folds, when truth lacks a
             subject or a column, and as `read_descriptors`.
     """
     data = read_descriptors(landmarks, subjects, class_column)
+    perceptron = Perceptron(tuple(hidden_layers), tuple(np.atleast_1d(iterations).tolist()))
     _refuse_small_classes(data.classes, folds)
     parameters = None if truth is None else read_truth(truth, data.subjects, truth_columns)
-    fit_seed = derive_seed(seed, "classification")
-    cross_validated = [fit_seed, hidden, folds, repeats]
-    predicted = predict_test(data, hidden, fit_seed)
-    right = cross_validate(data.values, data.classes, *cross_validated)
-    best = None
+    fit_seed, interval_seed = (derive_seed(seed, name) for name in ("classification", "intervals"))
+    cross = partial(cross_validate, seed=fit_seed, folds=folds, repeats=repeats)
+    predicted = predict_test(data, perceptron, fit_seed)
+    found = cross(data.values, data.classes, perceptron=perceptron)
+    rows = [*_test_rows(data.classes, predicted), *_landmark_rows(found, interval_seed)]
     if parameters is not None:
-        best = cross_validate(parameters, data.classes, *cross_validated)
+        best = cross(parameters, data.classes, perceptron=perceptron, what="true parameters")
+        rows += _truth_rows(best, interval_seed)
+    if truth_probability:
+        probability = read_truth(truth, data.subjects, [truth_probability])[:, 0]
+        rows += _probability_rows(found.classes, probability)
+    tables = {} if parameters is None else {"truth": (best, data.subjects)}
+    tables["landmarks"] = found, data.subjects
+    both, points = with_particles(data, particles, folds) if particles else (None, None)
+    if both is not None:
+        ours = found
+        if len(both.subjects) < len(data.subjects):
+            ours = cross(both.values, both.classes, perceptron=perceptron)
+        reduced = replace(perceptron, components=COMPONENTS)
+        theirs = cross(points, both.classes, perceptron=reduced, what="particles")
+        tables |= {"landmarks": (ours, both.subjects), "particles": (theirs, both.subjects)}
+        rows += comparison_rows(ours, theirs)
+    answers = [held_out.table(name, who) for name, (held_out, who) in tables.items()]
     frame = pd.DataFrame({"subject": data.subjects, "split": data.splits, "class": data.classes})
-    write_csv(output, frame.assign(predicted=predicted, cv_accuracy=right))
-    rows = [
-        *_test_rows(data.classes, predicted),
-        *_cross_validation_rows(data.classes, right, best, derive_seed(seed, "intervals")),
-    ]
+    write_csv(output, frame.assign(predicted=predicted, cv_accuracy=found.right))
+    write_csv(predictions, pd.concat(answers, ignore_index=True))
     write_numbers(numbers, rows)
     for row in rows:
-        logger.info(f"{row['name']} {row['value']:.3f} ({row['n']} subjects)")
+        logger.info(f"{row['name']} {row['value']:.3f} (n = {row['n']})")
 
 
-def classifier(hidden: int, seed: int) -> Pipeline:
-    """Standardisation, then a perceptron with one hidden layer, fitted by L-BFGS.
-
-    L-BFGS suits a few hundred subjects and needs no learning rate. alpha is sklearn's weight
-    of the squared weights, divided there by the number of subjects; 1 keeps a few hundred
-    subjects from being learned by heart.
-    """
-    network = MLPClassifier(
-        hidden_layer_sizes=(hidden,), solver="lbfgs", alpha=1.0, max_iter=300, random_state=seed
-    )
-    return make_pipeline(StandardScaler(), network)
-
-
-@threadpool_limits.wrap(limits=1)  # the matrices are small: more threads only wait for each other
-def fit_quietly(model: Pipeline, values: np.ndarray, classes: np.ndarray) -> bool:
-    """Fit, and say whether the optimiser converged instead of warning once for every fit."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(values, classes)
-    for warning in caught:
-        if not issubclass(warning.category, ConvergenceWarning):
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-    return not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-
-
-def predict_test(data: Descriptors, hidden: int, seed: int) -> np.ndarray:
+def predict_test(data: Descriptors, perceptron: Perceptron, seed: int) -> np.ndarray:
     """(N,) predicted classes of the test split, "" for all other subjects."""
     predicted = np.full(len(data.subjects), "", dtype=object)
     fitted = np.isin(data.splits, ["train", "validation"])
     tested = data.splits == "test"
-    if not tested.any() or len(set(data.classes[fitted])) < 2:
+    _, counts = np.unique(data.classes[fitted].astype(str), return_counts=True)
+    if not tested.any() or len(counts) < 2 or counts.min() < perceptron.fewest:
         logger.warning(
-            "no test_accuracy: it needs a labelled subject in test and two classes in train "
-            "and validation"
+            "no test_accuracy: it needs a labelled subject in test and two classes in train and "
+            f"validation, of at least {perceptron.fewest} subjects each"
         )
         return predicted
-    model = classifier(hidden, seed)
-    if not fit_quietly(model, data.values[fitted], data.classes[fitted].astype(str)):
+    model, converged = perceptron.fit(data.values[fitted], data.classes[fitted].astype(str), seed)
+    if not converged:
         logger.info("the classifier for test_accuracy stopped at its limit of iterations")
     predicted[tested] = model.predict(data.values[tested])
     return predicted
 
 
-def cross_validate(
-    values: np.ndarray, classes: np.ndarray, seed: int, hidden: int, folds: int, repeats: int
-) -> np.ndarray:
-    """Repeated stratified cross-validation.
+def with_particles(
+    data: Descriptors, path: Path, folds: int
+) -> tuple[Descriptors, np.ndarray] | tuple[None, None]:
+    """Those subjects that have particles, and their aligned coordinates (N, M * 3) in mm.
 
-    Arguments:
-        values: (N, D) descriptors.
-        classes: (N,) labels; at least `folds` of each.
-    Returns:
-        (N,) share of the repeats in which the subject, held out, got the right answer.
+    None where too few have any for a cross-validation, which the log says.
     """
-    classes = np.asarray(classes, dtype=str)
-    right = np.zeros(len(classes))
-    progress = Progress("Cross-validating the classifier", repeats * folds, "fits")
-    done = unfinished = 0
-    progress.update(0)
-    for repeat in range(repeats):
-        stratified = StratifiedKFold(
-            folds, shuffle=True, random_state=derive_seed(seed, "folds", repeat)
+    names, points = read_aligned(path)
+    row = {name: place for place, name in enumerate(names)}
+    has = np.array([subject in row for subject in data.subjects])
+    both = data.of(has)
+    if not has.all():
+        logger.warning(
+            f"{(~has).sum()} subjects without particles take no part where landmarks and particles "
+            f"are compared: {name_some(data.subjects[~has])}"
         )
-        for fitted, held_out in stratified.split(values, classes):
-            model = classifier(hidden, derive_seed(seed, "fit", done))
-            unfinished += not fit_quietly(model, values[fitted], classes[fitted])
-            right[held_out] += model.predict(values[held_out]) == classes[held_out]
-            done += 1
-            progress.update(done)
-    if unfinished:
-        logger.info(f"{unfinished} of {done} fits stopped at their limit of iterations")
-    return right / repeats
-
-
-def read_truth(path: Path, subjects: np.ndarray, columns: Sequence[str] | None) -> np.ndarray:
-    """(N, D) generating parameters in the order of `subjects`.
-
-    Raises:
-        InputError: when a subject or column is missing, or a value is not a finite number.
-    """
-    table = pd.read_csv(path, dtype={"subject": str})
-    if "subject" not in table:
-        raise InputError(f"{path}: no column 'subject'; add it")
-    if columns is None:
-        numeric = table.drop(columns="subject").select_dtypes("number")
-        columns = list(numeric.columns)
-    missing = sorted(set(columns) - set(table.columns))
-    if missing or not columns:
-        raise InputError(f"{path}: no column {', '.join(missing) or 'of numbers'}")
-    table = table.drop_duplicates("subject").set_index("subject")
-    strangers = sorted(set(subjects) - set(table.index))
-    if strangers:
-        raise InputError(f"{path}: no subject '{strangers[0]}'; add its row")
-    values = table.loc[list(subjects), list(columns)]
-    values = values.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise InputError(
-            f"{path}: subject '{subjects[row]}' has no number in column '{columns[column]}'"
+    counts = [np.count_nonzero(both.classes == name) for name in data.class_names]
+    if min(counts) < folds:
+        smallest = data.class_names[int(np.argmin(counts))]
+        logger.warning(
+            f"landmarks and particles are not compared: of class '{smallest}' {min(counts)} have "
+            f"particles, fewer than the {folds} folds"
         )
-    return values
+        return None, None
+    return both, points[[row[subject] for subject in both.subjects]].reshape(len(both.subjects), -1)
 
 
 def _refuse_small_classes(classes: np.ndarray, folds: int) -> None:
     names, counts = np.unique(np.asarray(classes, dtype=str), return_counts=True)
+    if len(names) < 2:
+        raise InputError(
+            f"analyses.classification: all subjects are of class '{names[0]}': set it to null"
+        )
     smallest = counts.argmin()
     if counts[smallest] < folds:
         raise InputError(
@@ -211,21 +194,58 @@ def _test_rows(classes: np.ndarray, predicted: np.ndarray) -> list[dict]:
     return [number_row("test_accuracy", right / n, "share", n, proportion_interval(right, n))]
 
 
-def _cross_validation_rows(
-    classes: np.ndarray, right: np.ndarray, best: np.ndarray | None, seed: int
-) -> list[dict]:
-    classes = np.asarray(classes, dtype=str)
-    n = len(classes)
-    _, class_of, counts = np.unique(classes, return_inverse=True, return_counts=True)
+def _landmark_rows(found: HeldOut, seed: int) -> list[dict]:
+    right, n = found.right, len(found.classes)
+    _, class_of, counts = np.unique(found.classes, return_inverse=True, return_counts=True)
     # a subject of a small class weighs more, so that each class weighs the same
     balance = 1 / (len(counts) * counts[class_of])
-    balanced = bootstrap_interval(lambda w: w @ (balance * right), n, seed, strata=classes)
-    rows = [
+    balanced = bootstrap_interval(lambda w: w @ (balance * right), n, seed, strata=found.classes)
+    area = found.scores()["auc"]
+    return [
         number_row("cv_accuracy", right.mean(), "share", n, mean_interval(right, seed)),
         number_row("cv_balanced_accuracy", balance @ right, "share", n, balanced),
+        number_row("cv_auc", area.mean(), "", n, corrected_interval(area)),
         number_row("majority_accuracy", counts.max() / n, "share", n),
     ]
-    if best is not None:
-        interval = mean_interval(best, seed)
-        rows.append(number_row("best_possible_accuracy", best.mean(), "share", n, interval))
+
+
+def _truth_rows(best: HeldOut, seed: int) -> list[dict]:
+    right, n, scores = best.right, len(best.classes), best.scores()
+    rows = [
+        number_row(f"best_possible_{name}", scores[name].mean(), UNITS[name], n,
+                   corrected_interval(scores[name]))
+        for name in ("balanced_accuracy", "auc")
+    ]  # fmt: skip
+    interval = mean_interval(right, seed)
+    return [number_row("best_possible_accuracy", right.mean(), "share", n, interval), *rows]
+
+
+def _probability_rows(classes: np.ndarray, probability: np.ndarray) -> list[dict]:
+    """What the true probability (N,) of the class that sorts last scores, of two."""
+    both = np.stack([1 - probability, probability], axis=-1)
+    scores = HeldOut(classes, np.zeros((1, len(classes)), int), both[None]).scores()
+    return [
+        number_row(f"true_probability_{name}", scores[name].item(), UNITS[name], len(classes))
+        for name in MEASURES
+    ]
+
+
+def comparison_rows(landmarks: HeldOut, particles: HeldOut) -> list[dict]:
+    """Scores of both on the same splits, and their paired difference."""
+    n = len(landmarks.classes)
+    ours, theirs = landmarks.scores(), particles.scores()
+    rows = []
+    for name in MEASURES:
+        compared = {
+            f"landmark_{name}": ours[name],
+            f"particle_{name}": theirs[name],
+            f"landmark_minus_particle_{name}": ours[name] - theirs[name],
+        }
+        for label, scores in compared.items():
+            interval = corrected_interval(scores)
+            rows.append(number_row(label, scores.mean(), UNITS[name], n, interval))
+            spread = scores.mean(axis=1)
+            if len(spread) > 1:
+                deviation = spread.std(ddof=1)
+                rows.append(number_row(f"{label}_sd", deviation, UNITS[name], len(spread)))
     return rows

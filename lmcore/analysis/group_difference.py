@@ -1,11 +1,23 @@
-"""How a group of shapes differs from controls: per-point tests, and distances from the controls."""
+"""How a group of shapes differs from controls: a test at every point, and distances from them."""
+
+import logging
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from scipy.stats import false_discovery_control
 
-from lmcore.analysis.intervals import Interval, bootstrap_interval
-from lmcore.analysis.mahalanobis import CrossFit, Estimator
+from lmcore.analysis.mahalanobis import PAPER_SHARE, Estimator, cross_fit
+from lmcore.analysis.numbers import number_row
+from lmcore.analysis.separation import auc, auc_interval, separation_p
+from lmcore.analysis.two_groups import Groups
+from lmcore.errors import InputError
+from lmcore.points.procrustes import generalised_procrustes
+from lmcore.seeds import derive_seed
 
+logger = logging.getLogger("lmcore")
+
+LEVEL = 0.05  # of the false discovery rate
 PERMUTATIONS = 10_000
 AT_A_TIME = 2**23  # values of permutations held together
 
@@ -42,10 +54,15 @@ def permutation_p_values(
 def of_persons(
     values: np.ndarray, cases: np.ndarray, persons: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means (n, V) of each person's values (N, V), and (n,) who is a case: what can be permuted."""
-    _, first, position = np.unique(persons, return_index=True, return_inverse=True)
-    share = np.eye(len(first))[position]
-    return (share / share.sum(axis=0)).T @ values, np.asarray(cases, dtype=bool)[first]
+    """Means (n, V) of each person's values (N, V) in a group, and (n,) who is a case.
+
+    They are what can be permuted: both sides of one person are no two independent subjects.
+    """
+    cases = np.asarray(cases, dtype=bool)
+    units = np.stack([cases.astype(str), np.asarray(persons, dtype=str)])
+    _, first, position = np.unique(units, axis=1, return_index=True, return_inverse=True)
+    share = np.eye(len(first))[position.ravel()]
+    return (share / share.sum(axis=0)).T @ values, cases[first]
 
 
 def corrected_p_values(p_values: np.ndarray) -> np.ndarray:
@@ -56,62 +73,81 @@ def corrected_p_values(p_values: np.ndarray) -> np.ndarray:
     return false_discovery_control(p_values, method="bh")
 
 
-def leave_persons_out(shapes: np.ndarray, cases: np.ndarray, persons: np.ndarray) -> CrossFit:
-    """Mahalanobis distances from controls that the subject is not one of, see `cross_fit`.
-
-    For each control alignment, mean and covariance are fitted to the controls that are other
-    persons. Two femurs of one person are alike: with the other side in the fit controls look near
-    whatever the groups are (on ShapeWorks' 49 real femurs the area is 0.97 then, and 0.53 so).
+def compare_at_points(
+    inward: np.ndarray, counted: np.ndarray, groups: Groups, seed: int
+) -> dict[str, np.ndarray]:
+    """`difference` of the groups' means, `p` and `corrected_p` (V,), 1 where nothing is counted.
 
     Arguments:
-        shapes: (N, M, d); they are aligned here. cases: (N,) bool, who is no control.
-        persons: (N,) whose each is.
+        inward: (N, V) mm, how far each subject lies inward of the controls' mean at V points.
+        counted: (V,) bool, where to test.
     """
-    shapes, cases, persons = np.asarray(shapes), np.asarray(cases, bool), np.asarray(persons)
-    controls, others = shapes[~cases], shapes[cases]
-    own, by_all = np.empty(len(controls)), np.empty((len(controls), len(others)))
-    for person in np.unique(persons[~cases]):
-        mine = persons[~cases] == person
-        reference = Estimator().fit(controls[~mine])
-        own[mine], by_all[mine] = reference(controls[mine]), reference(others)
-    return CrossFit(own, by_all)
+    p_values, corrected = np.ones((2, len(counted)))
+    inward, cases = of_persons(inward, groups.cases, groups.persons)
+    tested = np.ascontiguousarray(inward[:, counted])
+    p_values[counted] = permutation_p_values(tested, cases, derive_seed(seed, "permutations"))
+    corrected[counted] = corrected_p_values(p_values[counted])
+    difference = inward[cases].mean(axis=0) - inward[~cases].mean(axis=0)
+    return {"difference": difference, "p": p_values, "corrected_p": corrected}
 
 
-def in_sample(shapes: np.ndarray, cases: np.ndarray) -> tuple[CrossFit, int]:
-    """The paper's distances: from all controls, on the scores that keep 100 % of the variance.
+def difference_numbers(found: Mapping[str, np.ndarray], groups: Groups) -> list[dict]:
+    """Rows of `number_row`: how much of the surface differs, and how sure the surest point is.
 
     Arguments:
-        shapes: (N, M, d) aligned; cases: (N,) bool.
+        found: `corrected_p`, `counted` and `areas` (V,), and `bump` where the truth is known.
+    """
+    areas, counted = found["areas"], found["counted"]
+    different = counted & (found["corrected_p"] < LEVEL)
+    n, share = len(groups.subjects), areas[different].sum() / areas[counted].sum()
+    smallest = found["corrected_p"][counted].min()
+    logger.info(
+        f"{groups.case} against {groups.control}: {share:.1%} of the surface differs at a false "
+        f"discovery rate of {LEVEL:g}; smallest corrected p-value {smallest:.2g}"
+    )
+    rows = [
+        number_row("different_share", share, "share", n),
+        number_row("smallest_corrected_p", smallest, "", n),
+    ]
+    if "bump" in found and different.any():
+        on_bump = areas[different & found["bump"]].sum() / areas[different].sum()
+        rows.append(number_row("different_on_bump", on_bump, "share", n))
+    return rows
+
+
+def score_groups(groups: Groups) -> tuple[pd.DataFrame, list[dict]]:
+    """Mahalanobis distances of all subjects, and how well they tell the groups apart.
+
     Returns:
-        The distances, and the number of modes: one less than controls, and it is degenerate, see
-        `mahalanobis`.
+        One row a subject: subject, split, group, `mahalanobis`, each control held against a model
+        of other persons (`cross_fit`), and `mahalanobis_in_sample`, the paper's, from all
+        controls on the scores that keep 100 % of the variance, which is degenerate where their
+        number, of which a row tells, is one less than the controls'. And rows of `number_row`.
+    Raises:
+        InputError: if the controls make no covariance.
     """
-    reference = Estimator(share=1.0, procrustes=False).fit(shapes[~cases])
-    own, others = reference(shapes[~cases]), reference(shapes[cases])
-    return CrossFit(own, np.tile(others, (len(own), 1))), len(reference.model.modes)
-
-
-def bootstrap_auc(
-    fit: CrossFit, cases: np.ndarray, persons: np.ndarray, seed: int
-) -> tuple[float, Interval]:
-    """Chance that a case lies farther from the controls than one of them, a tie counting half.
-
-    The 95 % interval is a bootstrap over persons within each group; it has no width where the
-    groups do not overlap.
-
-    Arguments:
-        fit: distances of the N - K controls and K cases; cases: (N,) bool.
-        persons: (N,) whose each is, all of one in one group.
-    """
-    apart = fit.others - fit.controls[:, None]
-    wins = (apart > 0) + 0.5 * (apart == 0)
-    _, first, position = np.unique(persons, return_index=True, return_inverse=True)
-
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        of_subjects = weights[:, position]
-        controls, others = of_subjects[:, ~cases], of_subjects[:, cases]
-        won = ((controls @ wins) * others).sum(axis=1)
-        return won / (controls.sum(axis=1) * others.sum(axis=1))
-
-    interval = bootstrap_interval(statistic, len(first), seed, strata=cases[first])
-    return float(wins.mean()), interval
+    controls, cases = ~groups.cases, groups.cases
+    _, aligned = generalised_procrustes(groups.shapes)
+    try:
+        paper = Estimator(PAPER_SHARE, procrustes=False).fit(aligned[controls])
+        fit = cross_fit(groups.shapes, controls, Estimator(), "subjects", groups.persons)
+    except ValueError as error:
+        raise InputError(
+            f"the landmarks of {groups.control} make no covariance ({error}): "
+            "raise training.regularization"
+        ) from error
+    table = pd.DataFrame({"subject": groups.subjects, "split": groups.splits})
+    table["group"] = np.where(cases, groups.case, groups.control)
+    table["mahalanobis"], table["mahalanobis_in_sample"] = fit.scores(controls), paper(aligned)
+    n, value = len(table), auc(fit.controls, fit.others)
+    scores = table["mahalanobis"].to_numpy()[:, None]
+    means, of_cases = of_persons(scores, cases, groups.persons)
+    by_person = means[~of_cases, 0], means[of_cases, 0]
+    interval = auc_interval(value, *map(len, by_person))
+    in_sample = table["mahalanobis_in_sample"].to_numpy()
+    return table, [
+        number_row("mahalanobis_auc", value, "", n, interval),
+        number_row("mahalanobis_auc_p", separation_p(*by_person), "", n),
+        number_row("mahalanobis_auc_in_sample", auc(in_sample[controls], in_sample[cases]), "", n),
+        number_row("mahalanobis_modes_in_sample", len(paper.model.modes), "modes", n),
+    ]

@@ -15,6 +15,7 @@ from lmcore.points.procrustes import align, generalised_procrustes
 from lmcore.progress import Progress
 
 FEWEST = 3  # shapes of a group
+PAPER_SHARE = 1.0  # of the variance that the paper's components keep
 WEIGHTS = np.geomspace(0.01, 1, 25)  # of the identity; less would trust variances near zero
 FLAT = 1e-12  # share of the variance below which a mode is rounding error
 

@@ -18,7 +18,6 @@ def write_content(
     found: Mapping[str, np.ndarray],
     groups: Groups,
     attributes: Mapping[str, object],
-    example: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """What the figures show.
 
@@ -26,20 +25,19 @@ def write_content(
     has some, and at the vertices `distance` to the case mean, `difference` of the displacements'
     means (mm, both negative outward), `p`, `corrected_p`, `areas` (mm^2), `counted` (not where a
     surface is cut) and, of a simulated population, `bump`; `case_vertices` and `case_faces`;
-    `control_points` and `case_points` (M, 3), the mean landmarks, and their `numbers` (M); the
-    group `example` as of `registered_pair`.
+    `control_points` and `case_points` (M, 3), the mean landmarks, and their `numbers` (M).
     """
     attributes = dict(attributes) | {"control": groups.control, "case": groups.case}
     with whole_hdf5(path) as file:
         for name, values in found.items():
             file.create_dataset(name, data=values, track_times=False)
-        for name, values in (example or {}).items():
-            file.create_dataset(f"example/{name}", data=values, track_times=False)
         file.attrs.update(attributes)
 
 
 def write_meshes(folder: Path, found: Mapping[str, np.ndarray], centre: np.ndarray) -> None:
     """control_mean.vtp, with the distance and the test at its vertices, and case_mean.vtp.
+
+    The folder stays empty where points have no faces.
 
     Arguments:
         found: as of `write_content`; centre: (3,) of the grid, mm, which becomes the origin.
@@ -48,7 +46,7 @@ def write_meshes(folder: Path, found: Mapping[str, np.ndarray], centre: np.ndarr
 
     folder = FilePath(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, start in (("control_mean", ""), ("case_mean", "case_")):
+    for name, start in (("control_mean", ""), ("case_mean", "case_")) if "faces" in found else ():
         vertices = np.float32(found[f"{start}vertices"] - centre)
         mesh = pyvista.PolyData.from_regular_faces(vertices, found[f"{start}faces"])
         if not start:

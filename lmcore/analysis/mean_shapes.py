@@ -1,22 +1,11 @@
 """The mean shape of a group beside that of the controls, and what tells the two apart (Fig. 8)."""
 
-import logging
 import os
-from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
-from lmcore.analysis.descriptors import read_descriptors
-from lmcore.analysis.group_difference import (
-    bootstrap_auc,
-    corrected_p_values,
-    in_sample,
-    leave_persons_out,
-    of_persons,
-    permutation_p_values,
-)
-from lmcore.analysis.group_example import choose_subject, registered_pair
+from lmcore.analysis.descriptors import read_descriptors, read_shapes
+from lmcore.analysis.group_difference import compare_at_points, difference_numbers, score_groups
 from lmcore.analysis.mean_shape_files import write_content, write_meshes
 from lmcore.analysis.mean_surfaces import (
     AlignedFrame,
@@ -31,24 +20,18 @@ from lmcore.analysis.two_groups import Groups
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.particles.table import grid_centre
-from lmcore.points.geometry import normalised_to_index
 from lmcore.points.landmarks import read_landmarks
 from lmcore.points.procrustes import Rigid, align, generalised_procrustes
 from lmcore.population.store import Population
-from lmcore.seeds import derive_seed
-
-logger = logging.getLogger("lmcore")
 
 Path = str | os.PathLike
-LEVEL = 0.05  # of the false discovery rate
 BORDER = 1.5  # voxels from the grid's end, where surfaces are cut
 
 
 def compare_mean_shapes(
-    population_path: Path,
+    population_path: Path | None,
     subjects_path: Path,
     landmarks_path: Path,
-    all_path: Path,
     class_column: str,
     control: str,
     kernel: str,
@@ -59,17 +42,24 @@ def compare_mean_shapes(
     meshes: Path,
     truth_path: Path | None = None,
     surface_path: Path | None = None,
+    person_column: str | None = None,
 ) -> None:
     """Mean shapes, their distance, what of it chance explains, and Mahalanobis distances.
 
-    Landmarks of all labelled subjects are aligned to a common mean by rotation and shift, blind
-    to the groups; the two groups' means are then aligned with each other as well. Segmentations
-    are warped to the mean landmarks of their group and averaged; the mean shape is the surface at
-    1/2. All signed lengths are negative where the cases lie outward of the controls, as in Fig. 8.
+    Landmarks of all labelled subjects are aligned to their common mean by rotation and shift,
+    blind to the groups. So are then the means of the groups with each other: that a shape is
+    aligned with the mean makes the matrix of their products symmetric, and sums of symmetric
+    matrices are so. Segmentations are warped to the mean landmarks of their group and averaged;
+    the mean shape is the surface at 1/2. All signed lengths are negative where the cases lie
+    outward of the controls, as in Fig. 8.
+
+    Given landmarks, without images, are taken for points on surfaces that are their own vertices;
+    in place of the distance stands the difference of the means along normals, and no mesh is made.
 
     Arguments:
-        population_path, subjects_path: the experiment's; every split takes part.
-        landmarks_path, all_path: landmarks/retained.csv, and all.csv for the registered pair.
+        population_path, subjects_path: the experiment's; every split takes part. None: landmarks
+            are given, in mm.
+        landmarks_path: landmarks/retained.csv.
         class_column, control: the column of subjects.csv and its value that is normal; subjects
             without a label take no part.
         kernel: of the registration's spline.
@@ -80,80 +70,50 @@ def compare_mean_shapes(
         meshes: folder of control_mean.vtp, with the arrays `distance`, `difference`, `p` and
             `corrected_p`, and case_mean.vtp; RAS mm about the grid's centre.
         truth_path, surface_path: truth.csv and truth/surface.h5 of a simulated population.
+        person_column: see `read_descriptors`; a person's scans are left out together.
     Raises:
-        InputError: for anything but two groups of segmented volumes.
+        InputError: for anything but two groups of segmented volumes, or of given points in 3D.
     """
-    data = read_descriptors(landmarks_path, subjects_path, class_column)
-    retained = read_landmarks(landmarks_path).numbers
-    with Population(population_path) as population:
-        if population.dimension != 3:
-            raise InputError("analyses.mean_shapes needs volumes: set it to null")
-        rows = np.array([population.subjects.index(subject) for subject in data.subjects])
-        points = data.values.reshape(len(rows), -1, 3)
-        shapes = normalised_to_index(points, population.shape) * population.spacing
-        groups = Groups.of(data.subjects, data.splits, data.classes, shapes, control)
-        truth = None
-        if surface_path:
-            truth = read_truth(surface_path, truth_path, groups.subjects)
-        found, reported = _compare_surfaces(population, groups, rows, kernel, seed, truth)
-        candidates = [np.flatnonzero(groups.cases == case) for case in (True, False)]
-        pair = [
-            rows[choose_subject(of_group, groups.splits, population.segmented[rows])]
-            for of_group in candidates
-        ]
-        every = read_landmarks(all_path)
-        example = registered_pair(population, *pair, every, retained, kernel)
-        names = [population.subjects[row] for row in pair]
-        attributes = {"oriented": population.oriented, "source": names[0], "target": names[1]}
-        centre = grid_centre(population.shape, population.spacing)
-    table, scored = _score(groups, seed)
+    data = read_descriptors(landmarks_path, subjects_path, class_column, person_column)
+    shapes = read_shapes(landmarks_path, data.subjects, population_path)
+    if shapes.shape[-1] != 3:
+        raise InputError("analyses.mean_shapes needs volumes: set it to null")
+    groups = Groups.of(data, shapes, control)
+    retained, centre = read_landmarks(landmarks_path).numbers, np.zeros(3)
+    if population_path is None:
+        found, attributes = _compare_points(groups, seed), {"oriented": False}
+        reported = difference_numbers(found, groups)
+    else:
+        with Population(population_path) as population:
+            rows = np.array([population.subjects.index(subject) for subject in data.subjects])
+            truth = None
+            if surface_path:
+                truth = read_truth(surface_path, truth_path, groups.subjects)
+            found, reported = _compare_surfaces(population, groups, rows, kernel, seed, truth)
+            attributes = {"oriented": population.oriented}
+            centre = grid_centre(population.shape, population.spacing)
+    table, scored = score_groups(groups)
     write_csv(output, table)
-    write_content(content, found | {"numbers": retained}, groups, attributes, example)
+    write_content(content, found | {"numbers": retained}, groups, attributes)
     write_meshes(meshes, found, centre)
     write_numbers(numbers, reported + scored)
 
 
-def compare_points(
-    subjects: Sequence[str],
-    labels: Sequence[str],
-    shapes: np.ndarray,
-    control: str,
-    seed: int,
-    output: Path,
-    numbers: Path,
-    content: Path,
-    persons: Sequence[str] | None = None,
-) -> None:
-    """The same of given corresponding points on surfaces, which are their own vertices.
-
-    In place of a distance between surfaces the difference of the means along the normals of the
-    controls' mean is written; there are no meshes and there is no registered pair.
-
-    Arguments:
-        subjects: (N) ids; labels: (N) groups; shapes: (N, M, 3) mm.
-        control, seed, output, numbers, content: as of `compare_mean_shapes`.
-        persons: (N) whose each is, where some have both sides; each its own without.
-    Raises:
-        InputError: for anything but two groups.
-    """
-    groups = Groups.of(subjects, [""] * len(subjects), labels, shapes, control, persons)
+def _compare_points(groups: Groups, seed: int) -> dict[str, np.ndarray]:
+    """What the figures show of given points on surfaces, which are their own vertices."""
     _, aligned = generalised_procrustes(groups.shapes)
     mean = aligned[~groups.cases].mean(axis=0)
-    found = {
+    counted = np.ones(len(mean), bool)
+    inward = -np.einsum("nvd,vd->nv", aligned - mean, point_normals(mean))
+    found = compare_at_points(inward, counted, groups, seed)
+    return found | {
         "vertices": mean,
         "control_points": mean,
         "case_points": aligned[groups.cases].mean(axis=0),
-        "counted": np.ones(len(mean), bool),
+        "counted": counted,
         "areas": np.full(len(mean), 1 / len(mean)),
+        "distance": found["difference"],
     }
-    inward = -np.einsum("nvd,vd->nv", aligned - mean, point_normals(mean))
-    found |= _test(inward, found["counted"], groups, seed)
-    found["distance"] = found["difference"]
-    table, scored = _score(groups, seed)
-    write_csv(output, table)
-    numbered = {"numbers": np.arange(1, len(mean) + 1)}
-    write_content(content, found | numbered, groups, {"oriented": False})
-    write_numbers(numbers, _test_numbers(found, groups) + scored)
 
 
 def _compare_surfaces(
@@ -193,8 +153,9 @@ def _compare_surfaces(
     bumps, true_points = [], None
     if truth is not None:
         true_points = carry(truth, population, rows, poses)[~groups.cases].mean(axis=0)
-        found["bump"] = nearest_region(true_points, truth.bump, vertices)
-        counted &= ~nearest_region(true_points, truth.cut, vertices)
+        surface = true_points, truth.triangles
+        found["bump"] = nearest_region(*surface, truth.bump, vertices)
+        counted &= ~nearest_region(*surface, truth.cut, vertices)
         heights = truth.heights[groups.cases]
         bumps = bump_numbers(found["distance"], found["areas"], found["bump"], counted, heights)
     found["counted"] = counted
@@ -202,14 +163,14 @@ def _compare_surfaces(
     normals = np.asarray(control.point_data["Normals"], np.float64)
     moved = np.stack([basis @ frame.with_corners(shape) for shape in aligned])
     inward = -np.einsum("nvd,vd->nv", moved - vertices, normals)
-    found |= _test(inward, counted, groups, seed)
+    found |= compare_at_points(inward, counted, groups, seed)
     n = len(groups.subjects)
     distance = found["distance"][counted]
     rows_of_numbers = [
         *bumps,
         number_row("largest_outward_mm", max(-distance.min(), 0.0), "mm", n),
         number_row("largest_inward_mm", max(distance.max(), 0.0), "mm", n),
-        *_test_numbers(found, groups),
+        *difference_numbers(found, groups),
     ]
     return found, rows_of_numbers
 
@@ -230,59 +191,3 @@ def _mean_of(population, frame, rows, aligned, poses, chosen, name) -> np.ndarra
             "surface: the landmarks do not correspond; raise training.regularization"
         )
     return average
-
-
-def _test(inward: np.ndarray, counted: np.ndarray, groups: Groups, seed: int) -> dict:
-    """Difference of the means and p-values (V,) of displacements (N, V); 1 if not counted."""
-    p_values, corrected = np.ones((2, len(counted)))
-    inward, cases = of_persons(inward, groups.cases, groups.persons)
-    tested = np.ascontiguousarray(inward[:, counted])
-    p_values[counted] = permutation_p_values(tested, cases, derive_seed(seed, "permutations"))
-    corrected[counted] = corrected_p_values(p_values[counted])
-    difference = inward[cases].mean(axis=0) - inward[~cases].mean(axis=0)
-    return {"difference": difference, "p": p_values, "corrected_p": corrected}
-
-
-def _test_numbers(found: Mapping[str, np.ndarray], groups: Groups) -> list[dict]:
-    areas, counted = found["areas"], found["counted"]
-    different = counted & (found["corrected_p"] < LEVEL)
-    n, share = len(groups.subjects), areas[different].sum() / areas[counted].sum()
-    smallest = found["corrected_p"][counted].min()
-    logger.info(
-        f"{groups.case} against {groups.control}: {share:.1%} of the surface differs at a false "
-        f"discovery rate of {LEVEL:g}; smallest corrected p-value {smallest:.2g}"
-    )
-    rows = [
-        number_row("different_share", share, "share", n),
-        number_row("smallest_corrected_p", smallest, "", n),
-    ]
-    if "bump" in found and different.any():
-        on_bump = areas[different & found["bump"]].sum() / areas[different].sum()
-        rows.append(number_row("different_on_bump", on_bump, "share", n))
-    return rows
-
-
-def _score(groups: Groups, seed: int) -> tuple[pd.DataFrame, list[dict]]:
-    """Mahalanobis distances of all subjects, and how well they tell the groups apart."""
-    _, aligned = generalised_procrustes(groups.shapes)
-    try:
-        paper, modes = in_sample(aligned, groups.cases)
-        honest = leave_persons_out(groups.shapes, groups.cases, groups.persons)
-    except ValueError as error:
-        raise InputError(
-            f"the landmarks of {groups.control} make no covariance ({error}): "
-            "raise training.regularization"
-        ) from error
-    columns = {
-        "subject": groups.subjects,
-        "split": groups.splits,
-        "group": np.where(groups.cases, groups.case, groups.control),
-    }
-    n, rows = len(groups.subjects), []
-    for suffix, fit in (("", honest), ("_in_sample", paper)):
-        columns[f"mahalanobis{suffix}"] = fit.scores(~groups.cases)
-        drawn = derive_seed(seed, "auc", suffix)
-        value, interval = bootstrap_auc(fit, groups.cases, groups.persons, drawn)
-        rows.append(number_row(f"mahalanobis_auc{suffix}", value, "", n, interval))
-    rows.append(number_row("mahalanobis_modes_in_sample", modes, "modes", n))
-    return pd.DataFrame(columns), rows

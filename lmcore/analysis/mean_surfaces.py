@@ -78,6 +78,31 @@ def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.bincount(faces.ravel(), np.repeat(areas / 3, 3), minlength=len(vertices))
 
 
+def places_on_surface(
+    points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The triangle (M, 3) of vertices nearest to each point, and weights (M, 3) of its corners.
+
+    The weighted mean of the corners is the nearest place, that of values at the corners the value
+    there.
+
+    Arguments:
+        points: (M, 3); vertices: (V, 3) and faces: (F, 3) of a surface.
+    """
+    import pyvista  # takes a second
+
+    mesh = pyvista.PolyData.from_regular_faces(vertices, faces)
+    cells, nearest = mesh.find_closest_cell(points, return_closest_point=True)
+    corners = faces[cells]
+    first, second, third = (vertices[corners[:, k]] for k in range(3))
+    along, beside, offset = second - first, third - first, nearest - first
+    normal = np.cross(along, beside)
+    square = np.einsum("md,md->m", normal, normal)
+    weights = np.stack([np.cross(offset, beside), np.cross(along, offset)], axis=1)
+    weights = np.einsum("mkd,md->mk", weights, normal) / square[:, None]
+    return corners, np.concatenate([1 - weights.sum(axis=1, keepdims=True), weights], axis=1)
+
+
 def point_normals(points: np.ndarray) -> np.ndarray:
     """(M, 3) outward unit normals of points spread over a closed surface.
 

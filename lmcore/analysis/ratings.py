@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lmcore.errors import InputError
+from lmcore.points.files import read_text_table
 
 COLUMNS = ("subject", "rater", "score")
 
@@ -23,12 +24,7 @@ def read_mean_ratings(path: str | os.PathLike, subjects: Sequence[str]) -> np.nd
         InputError: if the file cannot be read, lacks a column, or has a subject that is unknown,
             a score that is no number, or two scores of one rater for one subject.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; see population.ratings") from error
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+    table = read_text_table(path, "; see population.ratings")
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; add it")

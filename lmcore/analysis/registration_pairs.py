@@ -36,6 +36,8 @@ class Sample:
         segmented: (N,) bool, who has one.
         mask: (*spatial) float32, one for all (Eq. 9); or None.
         spacing: mm a voxel; in 2D 1, in pixels.
+        affines: (N, d+1, d+1) from the grid's index to each original; oriented: whether the axes
+            of volumes are anatomical.
     """
 
     subjects: list[str]
@@ -44,6 +46,8 @@ class Sample:
     segmented: np.ndarray
     mask: torch.Tensor | None
     spacing: float
+    affines: np.ndarray
+    oriented: bool
 
     @classmethod
     def of(cls, population: Population, indices: list[int]) -> "Sample":
@@ -58,6 +62,8 @@ class Sample:
             segmented=segmented,
             mask=None if mask is None else torch.from_numpy(mask),
             spacing=population.spacing,
+            affines=population.affines[indices],
+            oriented=population.oriented,
         )
 
     @property

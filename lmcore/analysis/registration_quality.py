@@ -23,7 +23,7 @@ from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.landmarks import check_order, read_landmarks
-from lmcore.population.splits import splits_of
+from lmcore.population.splits import read_splits
 from lmcore.population.store import Population
 
 logger = logging.getLogger("lmcore")
@@ -44,6 +44,7 @@ def evaluate_registration(
     output: Path,
     numbers: Path,
     examples: Path,
+    class_column: str | None = None,
 ) -> None:
     """Register all pairs of test subjects by all landmarks and by the retained ones.
 
@@ -54,19 +55,22 @@ def evaluate_registration(
         kernel: of the spline.
         seed: of the choice of subjects and of the bootstrap.
         output: one row a pair; numbers: KEY.numbers.csv; examples: examples.h5.
+        class_column: of subjects.csv; with segmentations, pairs of two classes also have a Dice of
+            their own.
     Raises:
         InputError: with fewer than two test subjects, or if no spline of them can be solved.
     """
     every, kept = read_landmarks(all_path), read_landmarks(retained_path)
-    splits = splits_of(subjects_path)
+    known = read_splits(subjects_path).set_index("subject")
     with Population(population_path) as population:
         for table, path in ((every, all_path), (kept, retained_path)):
             check_order(table, population.subjects, path)
-        test = [i for i, subject in enumerate(population.subjects) if splits[subject] == "test"]
+        splits = known.loc[population.subjects, "split"]
+        test = np.flatnonzero(splits == "test").tolist()
         if len(test) < 2:
             raise InputError("split test needs two subjects to register: change population.split")
         chosen = fixed_subset(test, MOST_SUBJECTS, seed)
-        sample, oriented = Sample.of(population, chosen), population.oriented
+        sample = Sample.of(population, chosen)
     points, fewer = (torch.from_numpy(table.normalised[chosen]) for table in (every, kept))
     found = register_pairs(sample, points, fewer, kernel)
     if np.isnan(found["loss_after"]).all():
@@ -76,14 +80,15 @@ def evaluate_registration(
         )
     write_csv(output, _pair_table(sample.subjects, found))
     unit = "mm" if len(sample.shape) == 3 else "pixel"
+    classes = None
+    if class_column:
+        classes = known.loc[sample.subjects, class_column].to_numpy(dtype=str)
     counts = [
         number_row("landmarks_discovered", len(every.numbers), "", len(every.subjects)),
         number_row("landmarks_retained", len(kept.numbers), "", len(kept.subjects)),
     ]
-    write_numbers(numbers, registration_numbers(found, unit, seed) + counts)
-    content, _ = register_examples(
-        sample, points, example_pairs(sample), every, kept, kernel, oriented
-    )
+    write_numbers(numbers, registration_numbers(found, unit, seed, classes) + counts)
+    content, _ = register_examples(sample, points, example_pairs(sample), every, kept, kernel)
     write_examples(examples, content)
 
 
@@ -140,11 +145,15 @@ def pair_statistic(top: np.ndarray, bottom: np.ndarray | None = None):
     return statistic
 
 
-def registration_numbers(found: Mapping[str, np.ndarray], unit: str, seed: int) -> list[dict]:
+def registration_numbers(
+    found: Mapping[str, np.ndarray], unit: str, seed: int, classes: np.ndarray | None = None
+) -> list[dict]:
     """Rows of `number_row` of what `register_pairs` found; intervals are over subjects.
 
     Arguments:
         unit: of the distances; seed: of the bootstrap.
+        classes: (N,) labels, "" without one. dice_between_before and dice_between_after are of the
+            pairs whose labels differ, where there are any.
     """
     lost = int(np.isinf(found["hd95_after"]).sum()) if "hd95_after" in found else 0
     if lost:
@@ -175,6 +184,12 @@ def registration_numbers(found: Mapping[str, np.ndarray], unit: str, seed: int) 
         ways = ("before", "affine", "after", "after_retained")
         rows += [row(f"dice_{way}", "", found[f"dice_{way}"]) for way in ways]
         rows.append(row("dice_gain", "", found["dice_after"] - found["dice_before"]))
+        between = _between(classes, found["dice_after"])
+        if between.any():
+            rows += [
+                row(f"dice_between_{way}", "", np.where(between, found[f"dice_{way}"], np.nan))
+                for way in ("before", "after")
+            ]
         distances = {way: found[f"hd95_{way}"] for way in ("before", "after")}
         both = np.all([np.isfinite(matrix) for matrix in distances.values()], axis=0)
         rows += [
@@ -182,6 +197,15 @@ def registration_numbers(found: Mapping[str, np.ndarray], unit: str, seed: int) 
             for way, matrix in distances.items()
         ]
     return rows
+
+
+def _between(classes: np.ndarray | None, measured: np.ndarray) -> np.ndarray:
+    """(N, N) bool: pairs of two classes that were measured."""
+    if classes is None:
+        return np.zeros(measured.shape, bool)
+    labelled = classes != ""
+    differ = (classes[:, None] != classes) & labelled[:, None] & labelled
+    return differ & np.isfinite(measured)
 
 
 def _pair_row(name: str, unit: str, top: np.ndarray, bottom: np.ndarray | None, seed: int) -> dict:

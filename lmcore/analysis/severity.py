@@ -2,30 +2,26 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from lmcore.analysis.classification import read_truth
 from lmcore.analysis.correlation import correlation_rows
-from lmcore.analysis.descriptors import Descriptors, read_descriptors
-from lmcore.analysis.mahalanobis import FEWEST, CrossFit, Estimator, cross_fit
+from lmcore.analysis.descriptors import Descriptors, read_descriptors, read_shapes
+from lmcore.analysis.mahalanobis import FEWEST, PAPER_SHARE, CrossFit, Estimator, cross_fit
 from lmcore.analysis.numbers import number_row, write_numbers
 from lmcore.analysis.ratings import read_mean_ratings
 from lmcore.analysis.separation import auc, auc_interval, holm, separation_p
+from lmcore.analysis.truth import read_truth
 from lmcore.errors import InputError
 from lmcore.files import write_csv
-from lmcore.points.geometry import normalised_to_index
-from lmcore.points.landmarks import read_landmarks
-from lmcore.population.splits import UNSEEN, read_splits
-from lmcore.population.store import Population
+from lmcore.population.splits import UNSEEN, splits_of
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
 
 Path = str | os.PathLike
-PAPER = 1.0  # share of the variance that the paper's components keep
 SCORES = ("z", "z_in_sample", "z_unseen", "z_particles", "rating", "severity", "z_truth")
 DEGENERATE = 1e-6  # spread over mean of distances that are equal but for rounding
 
@@ -41,7 +37,8 @@ def score_severity(
     population: Path | None = None,
     share: float | None = None,
     align: str = "procrustes",
-    person: str | None = None,
+    person_column: str | None = None,
+    trained_on: str | Mapping[str, int] = "train",
     particles: Path | None = None,
     ratings: Path | None = None,
     truth: Path | None = None,
@@ -80,8 +77,8 @@ def score_severity(
             landmarks are in mm (2D: pixels) by the columns of their table.
         share: see `Estimator`; None shrinks.
         align: procrustes, or none.
-        person: the column of subjects.csv that says whom a scan is of; None where everybody has
-            one. Intervals count persons.
+        trained_on: who trained the encoder, see `splits_of`.
+        person_column: the one that says whom a scan is of, or None. Intervals count persons.
         particles: particles.csv.
         ratings: CSV of subject, rater and score.
         truth: CSV of the generating parameters, for evaluation alone; truth_columns: those that
@@ -90,13 +87,13 @@ def score_severity(
         InputError: with fewer than four controls, without others, with fewer than three
             particles' controls, and as the readers.
     """
-    data = read_descriptors(landmarks, subjects, class_column)
+    data = read_descriptors(landmarks, subjects, class_column, person_column)
     shapes = read_shapes(landmarks, data.subjects, population)
-    persons = read_persons(subjects, data.subjects, person)
-    scored = Severity(data, control, Estimator(share, align == "procrustes"), persons)
+    scored = Severity(data, control, Estimator(share, align == "procrustes"))
     scored.score("z", shapes, "landmarks")
     scored.score_in_sample(shapes)
-    scored.score_unseen(shapes)
+    splits = splits_of(subjects, trained_on, person_column)
+    scored.score_unseen(shapes, np.array([splits[subject] for subject in data.subjects]))
     if particles:
         scored.score("z_particles", read_shapes(particles, data.subjects, population), "particles")
     if ratings:
@@ -104,7 +101,7 @@ def score_severity(
     if truth:
         scored.table["severity"] = read_truth(truth, data.subjects, [truth_severity])[:, 0]
         parameters = read_truth(truth, data.subjects, truth_columns)[..., None]
-        scored.score("z_truth", parameters, "true parameters", Estimator(PAPER, False))
+        scored.score("z_truth", parameters, "true parameters", Estimator(PAPER_SHARE, False))
     write_csv(output, scored.table)
     rows = [*scored.separation_rows(), *scored.agreement_rows(seed)]
     write_numbers(numbers, rows)
@@ -118,7 +115,6 @@ class Severity:
     Arguments:
         data: subjects and their classes; control: the class of the controls.
         estimator: of the distance, unless another is asked for.
-        persons: (N,) whom each scan is of.
 
     Attributes:
         table: one row a subject, see `score_severity`.
@@ -127,8 +123,8 @@ class Severity:
         InputError: where there are too few controls or no others.
     """
 
-    def __init__(self, data: Descriptors, control: str, estimator: Estimator, persons: np.ndarray):
-        self.data, self.estimator, self.persons = data, estimator, persons
+    def __init__(self, data: Descriptors, control: str, estimator: Estimator):
+        self.data, self.estimator, self.persons = data, estimator, data.persons
         self.is_control = data.classes == control
         self.fits: dict[str, CrossFit] = {}
         self.table = pd.DataFrame(
@@ -159,16 +155,22 @@ class Severity:
 
     def score_in_sample(self, shapes: np.ndarray) -> None:
         """The paper's distances: all controls make the model that scores them."""
-        reference = Estimator(PAPER, self.estimator.procrustes).fit(shapes[self.is_control])
+        reference = Estimator(PAPER_SHARE, self.estimator.procrustes).fit(shapes[self.is_control])
         self.table["z_in_sample"] = reference(shapes)
 
-    def score_unseen(self, shapes: np.ndarray) -> None:
-        """Distances of subjects whom neither encoder nor model saw, from the controls of train."""
-        unseen = np.isin(self.data.splits, UNSEEN)
-        base = self.is_control & (self.data.splits == "train")
+    def score_unseen(self, shapes: np.ndarray, splits: np.ndarray) -> None:
+        """Distances of subjects whom neither encoder nor model saw, from the controls of train.
+
+        Arguments:
+            splits: (N,) of the run.
+        """
+        unseen = np.isin(splits, UNSEEN)
+        base = self.is_control & (splits == "train")
         base &= ~np.isin(self.persons, self.persons[unseen])
         if base.sum() < FEWEST or not (unseen & self.is_control).any():
-            logger.warning("no z_auc_unseen: it needs controls in the splits train and test")
+            logger.warning(
+                "no z_auc_unseen: it needs controls in train, and in test if that did not train"
+            )
             return
         self.table.loc[unseen, "z_unseen"] = self.estimator.fit(shapes[base])(shapes[unseen])
 
@@ -245,36 +247,3 @@ class Severity:
         value = auc(controls, others) if fit is None else auc(fit.controls, fit.others)
         interval = auc_interval(value, *(len(means) for means in self._person_means(column)))
         return number_row(name, value, "", len(controls) + len(others), interval)
-
-
-def read_persons(path: Path, subjects: Sequence[str], column: str | None) -> np.ndarray:
-    """(N,) whom each subject's scan is of, by a column of subjects.csv; an empty cell is alone.
-
-    Raises:
-        InputError: if there is no such column.
-    """
-    subjects = np.asarray(subjects, dtype=object)
-    if column is None:
-        return subjects
-    table = read_splits(path).set_index("subject")
-    if column not in table:
-        raise InputError(f"{path}: no column '{column}' (analyses.severity.person); add it")
-    persons = table.loc[list(subjects), column].str.strip().to_numpy(dtype=object)
-    # a person may be named as another's scan is: the mark keeps the two apart
-    return np.where(persons == "", subjects, "person " + persons)
-
-
-def read_shapes(path: Path, subjects: Sequence[str], population: Path | None) -> np.ndarray:
-    """(N, M, d) points of these subjects in mm (2D: pixels); NaN for those without.
-
-    On the grid of the population, on which a reflected subject is reflected; without a
-    population in the coordinates of the table's scans.
-    """
-    table = read_landmarks(path)
-    points = table.physical
-    if population is not None:
-        with Population(population) as store:
-            points = normalised_to_index(table.normalised, store.shape) * store.spacing
-    row = {subject: number for number, subject in enumerate(table.subjects)}
-    nothing = np.full(points.shape[1:], np.nan)
-    return np.stack([points[row[name]] if name in row else nothing for name in subjects])

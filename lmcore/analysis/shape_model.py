@@ -1,14 +1,15 @@
 """Quality of shape models of landmarks and particles: compactness, generalization, specificity."""
 
+import contextlib
 import logging
 import os
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lmcore.analysis.intervals import mean_interval
 from lmcore.analysis.numbers import number_row, write_numbers
+from lmcore.analysis.point_sets import PointSet, read_point_set
 from lmcore.analysis.shape_modes import write_modes
 from lmcore.analysis.shape_statistics import (
     Curve,
@@ -26,12 +27,9 @@ from lmcore.analysis.shape_surfaces import (
     surface_distance,
     surface_points,
 )
-from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.particles.surface import DistanceField, nearest_distances, spacing_variation
 from lmcore.particles.table import read_engine
-from lmcore.points.geometry import normalised_to_index
-from lmcore.points.landmarks import read_landmarks
 from lmcore.points.procrustes import align, generalised_procrustes
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
@@ -42,38 +40,13 @@ logger = logging.getLogger("lmcore")
 Path = str | os.PathLike
 COLUMNS = ["points", "engine", "measure", "modes", "value", "standard_error", "unit", "n"]
 MOST_MODES = 20  # later ones hardly matter, and with hundreds of shapes they take long
-FEWEST = 4  # training subjects: a shape left out and a model of three
 SHARE = 0.95  # of the variance, which fixes the number of modes of the reported numbers
 DRAWN = 1000  # random shapes for the specificity
 DRAWN_SURFACES = 100  # of them, that are held against every training surface
 
 
-@dataclass(frozen=True)
-class PointSet:
-    """Corresponding points of a population.
-
-    Attributes:
-        name: landmarks or particles; engine: how particles were made, empty for landmarks.
-        rows: (N) positions of the subjects in the population; training: (N) bool.
-        shapes: (N, M, d) mm (2D: pixels) on the grid.
-        numbers: (M).
-    """
-
-    name: str
-    engine: str
-    rows: np.ndarray
-    training: np.ndarray
-    shapes: np.ndarray
-    numbers: list[int]
-
-    @property
-    def label(self) -> str:
-        """Start of the names of numbers: landmarks, particles_cpd or particles_shapeworks."""
-        return f"{self.name}_{self.engine}" if self.engine else self.name
-
-
 def evaluate_shape_model(
-    population_path: Path,
+    population_path: Path | None,
     subjects_path: Path,
     landmarks_path: Path,
     kernel: str,
@@ -98,7 +71,8 @@ def evaluate_shape_model(
       subject's own surface, by its distance transform. Only where volumes have segmentations.
 
     Arguments:
-        population_path, subjects_path: the experiment's.
+        population_path, subjects_path: the experiment's; without a population landmarks are
+            given, in mm, and everybody makes the model.
         landmarks_path: such as landmarks/retained.csv; kernel: of the registration's spline.
         seed: of the random shapes and the intervals.
         output: analysis/shape_model.csv, see COLUMNS.
@@ -111,15 +85,16 @@ def evaluate_shape_model(
         InputError: with fewer than four training subjects.
     """
     splits = splits_of(subjects_path)
-    with Population(population_path) as population:
-        sets = [_read_points(population, splits, landmarks_path, "landmarks", "")]
+    store = Population(population_path) if population_path else contextlib.nullcontext()
+    with store as population:
+        sets = [read_point_set(population, splits, landmarks_path, "landmarks")]
         if particles_path:
             engine = read_engine(engine_path)["engine"]
-            sets.append(_read_points(population, splits, particles_path, "particles", engine))
+            sets.append(read_point_set(population, splits, particles_path, "particles", engine))
         rows, reported = [], []
         for points in sets:
             curves, measured = measure(population, points, derive_seed(seed, points.name))
-            rows += _curve_rows(points, curves, "mm" if population.dimension == 3 else "px")
+            rows += _curve_rows(points, curves)
             reported += measured
         write_modes(population, sets, kernel, modes, meshes)
     write_csv(output, pd.DataFrame(rows, columns=COLUMNS))
@@ -127,7 +102,7 @@ def evaluate_shape_model(
 
 
 def measure(
-    population: Population, points: PointSet, seed: int
+    population: Population | None, points: PointSet, seed: int
 ) -> tuple[dict[str, Curve], list[dict]]:
     """Every measure against the number of modes, and the rows of the numbers."""
     shapes = points.shapes[points.training]
@@ -185,51 +160,32 @@ class Surfaces:
         return nearest_surface_distance(self.carried(shapes), subjects, self.poses, self.field_of)
 
 
-def _read_points(
-    population: Population, splits: dict, path: Path, name: str, engine: str
-) -> PointSet:
-    table = read_landmarks(path)
-    row_of = {subject: row for row, subject in enumerate(population.subjects)}
-    strangers = [subject for subject in table.subjects if subject not in row_of]
-    if strangers:
-        raise InputError(f"{path}: {strangers[0]} is no subject of {population.path}")
-    training = np.array([splits[subject] == "train" for subject in table.subjects])
-    if training.sum() < FEWEST:
-        raise InputError(
-            f"analyses.shape_model needs {FEWEST} training subjects, {path} has {training.sum()}: "
-            "give more subjects or set it to null"
-        )
-    shapes = normalised_to_index(table.normalised, population.shape) * population.spacing
-    rows = np.array([row_of[subject] for subject in table.subjects])
-    return PointSet(name, engine, rows, training, shapes, table.numbers)
-
-
-def _has_surfaces(population: Population, points: PointSet) -> bool:
-    segmented = population.segmented[points.rows[points.training]].all()
-    return population.dimension == 3 and bool(segmented)
+def _has_surfaces(population: Population | None, points: PointSet) -> bool:
+    if population is None or population.dimension != 3:
+        return False
+    return bool(population.segmented[points.rows[points.training]].all())
 
 
 def _aligned(shapes: np.ndarray) -> np.ndarray:
     return generalised_procrustes(shapes)[1]
 
 
-def _curve_rows(points: PointSet, curves: dict[str, Curve], unit: str) -> list[tuple]:
+def _curve_rows(points: PointSet, curves: dict[str, Curve]) -> list[tuple]:
+    def unit_of(measure: str) -> str:
+        return "share" if measure == "compactness" else points.unit
+
     return [
-        (points.name, points.engine, measure, k + 1, value, error, _unit(measure, unit), curve.n)
+        (points.name, points.engine, measure, k + 1, value, error, unit_of(measure), curve.n)
         for measure, curve in curves.items()
         for k, (value, error) in enumerate(zip(curve.value, curve.error, strict=True))
     ]
 
 
-def _unit(measure: str, unit: str) -> str:
-    return "share" if measure == "compactness" else unit
-
-
 def _number_rows(
-    population: Population, points: PointSet, compact: Curve, samples: dict, seed: int
+    population: Population | None, points: PointSet, compact: Curve, samples: dict, seed: int
 ) -> list[dict]:
     """The measures at one number of modes, and how the points lie on all subjects."""
-    unit, label = "mm" if population.dimension == 3 else "px", points.label
+    unit, label = points.unit, points.label
     # the first number of modes with 95 %, or the most that were measured
     modes = min(int((compact.value < SHARE).sum()) + 1, len(compact.value))
     rows = [
@@ -245,13 +201,7 @@ def _number_rows(
         add(name, values[:, modes - 1], unit)
     add("spacing", nearest_distances(points.shapes).mean(axis=-1), unit)
     add("spacing_variation", spacing_variation(points.shapes), "share")
-    distances = [
-        np.abs(DistanceField(transform, population.spacing).distance(shape))
-        for row, shape in zip(points.rows, points.shapes, strict=True)
-        if population.segmented[row] and population.dimension == 3
-        for transform in population.distance_transforms([row])
-    ]
-    if distances:
+    if distances := _surface_distances(population, points):
         add("surface_distance", np.mean(distances, axis=-1), unit)
         add("surface_distance_max", np.max(distances, axis=-1), unit)
     logger.info(
@@ -260,3 +210,15 @@ def _number_rows(
         f"specificity {samples['specificity'][:, modes - 1].mean():.3g} {unit}"
     )
     return rows
+
+
+def _surface_distances(population: Population | None, points: PointSet) -> list[np.ndarray]:
+    """(M,) mm from each point to its subject's surface, for every subject with a segmentation."""
+    if population is None or population.dimension != 3:
+        return []
+    return [
+        np.abs(DistanceField(transform, population.spacing).distance(shape))
+        for row, shape in zip(points.rows, points.shapes, strict=True)
+        if population.segmented[row]
+        for transform in population.distance_transforms([row])
+    ]

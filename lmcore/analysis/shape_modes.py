@@ -4,12 +4,12 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
-from typing import Protocol
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
 from lmcore.analysis.mesh_files import write_mesh
+from lmcore.analysis.point_sets import PointSet
 from lmcore.analysis.shape_statistics import ShapeModel, principal_modes
 from lmcore.analysis.shape_surfaces import spline_basis
 from lmcore.files import whole_hdf5
@@ -25,26 +25,16 @@ DEVIATIONS = 2.0
 AT_A_TIME = 32_768  # points of the grid whose spline is evaluated together
 
 
-class Points(Protocol):
-    """What is needed of a `shape_model.PointSet`."""
-
-    name: str
-    engine: str
-    rows: np.ndarray
-    training: np.ndarray
-    shapes: np.ndarray
-    numbers: list[int]
-
-
 def write_modes(
-    population: Population, sets: Sequence[Points], kernel: str, path: Path, meshes: Path
+    population: Population | None, sets: Sequence[PointSet], kernel: str, path: Path, meshes: Path
 ) -> None:
     """Modes of the landmarks and of the particles, for the figure and for other programs.
 
     Landmarks: segmentations of the training subjects (images, where not all have one) are warped
     to the mean landmarks and averaged; the surface of that mean at 1/2, or the mean image, is
     warped to the landmarks of each mode. Particles: the surface of the typical training subject
-    is carried to the mean particles and to those of each mode.
+    is carried to the mean particles and to those of each mode. Given landmarks, without a
+    population, are shown as they are: vertices without faces.
 
     Arguments:
         sets: the point sets.
@@ -52,24 +42,31 @@ def write_modes(
         path: HDF5. A group for each set with `numbers` (M), `share` (K) of the variance, `mean`
             (M, d) and `points` (K, 2, M, d), minus and plus, in mm (2D: pixels) on the grid; and
             either `vertices` (V, 3), `faces` (F, 3), `moved` (K, 2, V, 3) in mm, or `image`
-            (*spatial) and `warped` (K, 2, *spatial).
-        meshes: folder of the surfaces as .vtp, RAS mm about the grid's centre, with the
-            `displacement` from the mean; empty in 2D and without segmentations.
+            (*spatial) and `warped` (K, 2, *spatial). Its attribute `oriented` says whether the
+            axes are anatomical.
+        meshes: folder of the surfaces as .vtp, RAS mm about the grid's centre (given landmarks:
+            as given), with the `displacement` from the mean; empty in 2D and without
+            segmentations.
     """
     meshes = FilePath(meshes)
     meshes.mkdir(parents=True, exist_ok=True)
+    centre = np.zeros(3)
+    if population is not None and population.dimension == 3:
+        centre = grid_centre(population.shape, population.spacing)
     with whole_hdf5(path) as file:
+        file.attrs["oriented"] = population is not None and population.oriented
         for points in sets:
             content = _modes_of(population, points, kernel)
             for name, values in content.items():
                 file.create_dataset(f"{points.name}/{name}", data=values, track_times=False)
             file[points.name].attrs["engine"] = points.engine
             if "moved" in content:
-                centre = grid_centre(population.shape, population.spacing)
                 _write_meshes(meshes, points, content, centre)
 
 
-def _modes_of(population: Population, points: Points, kernel: str) -> dict[str, np.ndarray]:
+def _modes_of(
+    population: Population | None, points: PointSet, kernel: str
+) -> dict[str, np.ndarray]:
     shapes = points.shapes[points.training]
     mean, aligned = generalised_procrustes(shapes)
     every = principal_modes(aligned)
@@ -81,6 +78,8 @@ def _modes_of(population: Population, points: Points, kernel: str) -> dict[str, 
         "mean": mean,
         "points": moved,
     }
+    if population is None:
+        return content | {"vertices": mean, "faces": np.zeros((0, 3), int), "moved": moved}
     rows = points.rows[points.training]
     surfaces = population.dimension == 3 and population.segmented[rows].all()
     if points.name == "particles":
@@ -163,7 +162,7 @@ def _typical_surface(population, rows, shapes, aligned, mean):
     return vertices, mesh.regular_faces, spline_basis(vertices, aligned[typical], "thin_plate")
 
 
-def _write_meshes(folder: FilePath, points: Points, content: dict, centre: np.ndarray) -> None:
+def _write_meshes(folder: FilePath, points: PointSet, content: dict, centre: np.ndarray) -> None:
     label = f"{points.name}_{points.engine}" if points.engine else points.name
     mean, faces = content["vertices"], content["faces"]
     _write_mesh(folder / f"{label}_mean.vtp", mean - centre, faces, np.zeros_like(mean))
@@ -178,6 +177,10 @@ def _write_mesh(
 ) -> None:
     import pyvista  # takes a second
 
-    mesh = pyvista.PolyData.from_regular_faces(vertices.astype(np.float32), faces)
+    vertices = vertices.astype(np.float32)
+    if len(faces):
+        mesh = pyvista.PolyData.from_regular_faces(vertices, faces)
+    else:
+        mesh = pyvista.PolyData(vertices)
     mesh.point_data["displacement"] = displacement.astype(np.float32)
     write_mesh(path, mesh)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 import pandas as pd
-from scipy.spatial import KDTree
 
+from lmcore.analysis.mean_surfaces import places_on_surface
 from lmcore.analysis.numbers import number_row
 from lmcore.errors import InputError
 from lmcore.points.geometry import apply_affine
@@ -26,11 +26,13 @@ class Truth:
 
     Attributes:
         points: (N, P, 3) corresponding points of the surface, RAS mm of each scan.
+        triangles: (F, 3) between them.
         bump: (P,) bool, where the bump is; cut: (P,) bool, where the surface ends.
         heights: (N,) mm that the bump stands out, 0 without one.
     """
 
     points: np.ndarray
+    triangles: np.ndarray
     bump: np.ndarray
     cut: np.ndarray
     heights: np.ndarray
@@ -47,6 +49,7 @@ def read_truth(surface_path: Path, truth_path: Path, subjects: list[str]) -> Tru
             return None
         names = file["subject"].asstr()[:].tolist()
         points, bump = file["points"][:], file["bump"][:].astype(bool)
+        triangles = file["triangles"][:]
         cut = file["cut"][:].astype(bool) if "cut" in file else np.zeros(len(bump), bool)
     heights = pd.read_csv(truth_path, dtype={"subject": str}).set_index("subject")["bump_height"]
     for path, known in ((surface_path, set(names)), (truth_path, set(heights.index))):
@@ -54,7 +57,7 @@ def read_truth(surface_path: Path, truth_path: Path, subjects: list[str]) -> Tru
         if missing:
             raise InputError(f"{path}: no truth of subject {missing[0]}; simulate anew")
     order = [names.index(subject) for subject in subjects]
-    return Truth(points[order], bump, cut, heights[subjects].to_numpy(float))
+    return Truth(points[order], triangles, bump, cut, heights[subjects].to_numpy(float))
 
 
 def carry(truth: Truth, population: Population, rows: np.ndarray, poses: Rigid) -> np.ndarray:
@@ -116,6 +119,14 @@ def strongest_outward(
     return chosen
 
 
-def nearest_region(points: np.ndarray, region: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """(V,) the values (P,) of `region` at the nearest of the points (P, 3)."""
-    return region[KDTree(points).query(vertices)[1]]
+def nearest_region(
+    points: np.ndarray, triangles: np.ndarray, region: np.ndarray, vertices: np.ndarray
+) -> np.ndarray:
+    """(V,) bool, which of the vertices (V, 3) lie nearest to a region of a surface.
+
+    Arguments:
+        points: (P, 3), triangles: (F, 3) of the surface; region: (P,) bool; its rim runs through
+            the middle of the edges that leave it.
+    """
+    corners, weights = places_on_surface(vertices, points, triangles)
+    return np.einsum("vk,vk->v", weights, region[corners].astype(float)) > 0.5

@@ -1,11 +1,11 @@
 """The two groups of subjects that are compared: controls, and one class beside them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from lmcore.analysis.descriptors import Descriptors
 from lmcore.errors import InputError
 
 FEWEST_CONTROLS, FEWEST_CASES = 4, 2  # a control left out of three; a mean of two
@@ -32,40 +32,32 @@ class Groups:
     persons: np.ndarray
 
     @classmethod
-    def of(
-        cls,
-        subjects: Sequence[str],
-        splits: Sequence[str],
-        labels: Sequence[str],
-        shapes: np.ndarray,
-        control: str,
-        persons: Sequence[str] | None = None,
-    ) -> Self:
+    def of(cls, data: Descriptors, shapes: np.ndarray, control: str) -> Self:
         """Check that there are two groups, neither of them too small.
 
         Arguments:
-            labels: (N); those that are not `control` are cases.
-            persons: each subject's own without.
+            data: the subjects; those whose class is not `control` are cases.
+            shapes: (N, M, 3) mm, in their order.
         Raises:
             InputError: otherwise.
         """
-        cases = np.array([label != control for label in labels])
-        others = sorted({str(label) for label in np.asarray(labels)[cases]})
+        cases = data.classes != control
+        others = sorted(set(data.classes[cases]))
         if len(others) != 1 or cases.all():
             raise InputError(
                 f"analyses.mean_shapes compares two groups, {control} and one other, but there are "
-                f"{', '.join(sorted(set(map(str, labels))))}: leave the label of all others empty"
+                f"{', '.join(data.class_names)}: leave the label of all others empty"
             )
-        persons = np.array(subjects if persons is None else persons)
         for members, least, name in (
             (~cases, FEWEST_CONTROLS, control),
             (cases, FEWEST_CASES, others[0]),
         ):
-            count = len(set(persons[members]))
+            count = len(set(data.persons[members]))
             if count < least:
                 raise InputError(
                     f"analyses.mean_shapes needs {least} subjects of {name}, there are {count}: "
                     "give more or set it to null"
                 )
         shapes = np.asarray(shapes, np.float64)
-        return cls(list(subjects), list(splits), cases, shapes, control, others[0], persons)
+        subjects, splits = data.subjects.tolist(), data.splits.tolist()
+        return cls(subjects, splits, cases, shapes, control, others[0], data.persons)

@@ -1,5 +1,6 @@
 """Landmarks of images by a trained encoder: what a user needs once training is over."""
 
+import math
 import os
 import time
 
@@ -14,7 +15,10 @@ from lmcore.population.store import Population
 from lmcore.progress import Progress
 from lmcore.timings import write_timings
 
+# Images that go through the encoder together, of large volumes fewer: the activations of its first
+# block take as much memory as several copies of the images.
 IMAGES_AT_A_TIME = 16
+VOXELS_AT_A_TIME = 2**24
 
 
 @torch.no_grad()
@@ -24,10 +28,12 @@ def find_landmarks(
     """(N, M, d) float64 landmarks in [-1, 1] of a population's images, read a few at a time."""
     indices = list(range(len(population))) if indices is None else list(indices)
     device = next(encoder.parameters()).device
+    fitting = VOXELS_AT_A_TIME // math.prod(population.shape)
+    at_a_time = min(max(1, fitting), IMAGES_AT_A_TIME)
     progress = Progress("landmarks", len(indices), "images")
     found = []
-    for begin in range(0, len(indices), IMAGES_AT_A_TIME):
-        images = torch.from_numpy(population.images(indices[begin : begin + IMAGES_AT_A_TIME]))
+    for begin in range(0, len(indices), at_a_time):
+        images = torch.from_numpy(population.images(indices[begin : begin + at_a_time]))
         found.append(encoder(images.to(device)).double().cpu().numpy())
         progress.update(begin + len(images))
     return np.concatenate(found)

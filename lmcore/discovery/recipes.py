@@ -14,8 +14,10 @@ class Recipe:
             that of as many quasi-uniform points, so that one lambda serves every population
             and every number of landmarks.
         local: whether images are compared without their local mean, which is illumination.
-        equivariance: weight of the landmarks' distance, in [-1, 1], from where a known affine
+        equivariance: weight of the landmarks' distance, in [-1, 1], from where a known
             map of the image takes them.
+        copies: whether every second step compares moved copies of the images, with their masks
+            and shapes, in place of the images.
         annealed: whether the learning rate warms up, then falls to zero along a cosine.
     """
 
@@ -24,10 +26,11 @@ class Recipe:
     relative: bool
     local: bool
     equivariance: float
+    copies: bool
     annealed: bool
 
 
 RECIPES = {
-    "paper": Recipe("linear", False, False, False, 0.0, False),
-    "robust": Recipe("heatmap", True, True, True, 50.0, True),
+    "paper": Recipe("linear", False, False, False, 0.0, False, False),
+    "robust": Recipe("heatmap", True, True, True, 50.0, True, True),
 }

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -110,22 +111,26 @@ def rank_landmarks(
     output: str | os.PathLike,
     seen_path: str | os.PathLike,
     region: bool = False,
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
 ) -> None:
     """Write the greedy removal order of a population's landmarks, from training subjects alone.
 
     Arguments:
         population_path: population.h5.
-        subjects_path: subjects.csv; only subjects of the split `train` are looked at.
+        subjects_path: subjects.csv; only subjects that train are looked at.
         landmarks_path: landmarks of all subjects.
         kernel: of the spline.
         seed: chooses the subjects and the pixels.
         output: importance.csv; seen_path: whose images were read, see `write_seen`.
         region: compare only where the population's mask is above 0, both images times the mask.
+        trained_on, person_column: see `splits_of`; whom the encoder has not seen ranks nothing.
     Raises:
         InputError: with fewer than two training subjects, without a mask where one is asked for,
             or where no spline can be solved.
     """
-    landmarks, splits = read_landmarks(landmarks_path), splits_of(subjects_path)
+    landmarks = read_landmarks(landmarks_path)
+    splits = splits_of(subjects_path, trained_on, person_column)
     with Population(population_path) as population:
         check_order(landmarks, population.subjects, landmarks_path)
         train = [i for i, name in enumerate(population.subjects) if splits[name] == "train"]

@@ -1,5 +1,6 @@
 """What a training run is told, checked once and passed around whole."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -32,6 +33,7 @@ class TrainingSettings:
         learning_rate: of Adam.
         grid_stride: of the control grid in training.
         gpus: 0 trains on the CPU, 1 on CUDA.
+        subjects: who trains, see `splits_of`.
     """
 
     landmarks: int
@@ -56,6 +58,7 @@ class TrainingSettings:
     learning_rate: float = 1e-3
     grid_stride: int = 4
     gpus: int = 0
+    subjects: str | Mapping[str, int] = "train"
 
     @classmethod
     def of(cls, model: dict, training: dict, weight: float) -> "TrainingSettings":

@@ -15,6 +15,7 @@ import torch
 
 from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.cross_validation import cross_validate
+from lmcore.discovery.encoder_file import read_encoder_file
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.shapes import Shapes
@@ -51,8 +52,16 @@ def train_encoder(
     digest: str,
     initial_landmarks: StrPath | None = None,
     what: str = "training",
+    person_column: str | None = None,
 ) -> None:
     """Train on the training split, stop by the validation split, see nothing else.
+
+    `settings.subjects` may have other subjects train than the split of that name; with `all`, as
+    the paper trains on all femora, those of validation and test do as well.
+
+    Where all files are there and of this very training, nothing is done. Snakemake deletes them
+    before a job, so that is what a job of an interrupted run did while this one waited for it
+    (`lmcore/job.py`).
 
     Arguments:
         population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
@@ -63,17 +72,24 @@ def train_encoder(
         digest: of settings and code; a checkpoint of another one, or of other files, is not used.
         initial_landmarks: landmark table whose mean the encoder starts from.
         what: named in progress.
+        person_column: see `splits_of`.
     Raises:
         InputError: with too few subjects, or where training breaks.
     """
-    splits = splits_of(subjects_path)
+    inputs = [population_path, subjects_path, initial_landmarks]
+    digest = f"{digest} {digest_of(inputs)}"
+    if is_trained(encoder_path, [history_path, timings_path, seen_path], digest):
+        logger.info(f"{what}: done by a job of an interrupted run")
+        return
+    splits = splits_of(subjects_path, settings.subjects, person_column)
+    before = splits if settings.subjects != "all" else splits_of(subjects_path)
     with Population(population_path) as population:
         check_twins(population, splits)
         train = indices_of(population, splits, "train", at_least=2)
-        validation = indices_of(population, splits, "validation", at_least=2)
+        validation = indices_of(population, before, "validation", at_least=2)
         validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
         training = Training(
-            Images(population, train + validation),
+            Images(population, list(dict.fromkeys(train + validation))),
             population.shape,
             train,
             validation,
@@ -83,8 +99,7 @@ def train_encoder(
             what,
             **guidance(population, train, settings, seed),
         )
-        inputs = [population_path, subjects_path, initial_landmarks]
-        trained = training.run(checkpoint_path, f"{digest} {digest_of(inputs)}")
+        trained = training.run(checkpoint_path, digest)
         preprocessing = population.preprocessing
         seen = digests_seen(population, train + validation)
         write_seen(seen_path, population, seen)
@@ -110,8 +125,19 @@ def train_encoder(
         match=settings.match,
         pairs=trained.pairs,
         seen=seen,
+        digest=digest,
     )
     Path(checkpoint_path).unlink(missing_ok=True)
+
+
+def is_trained(encoder_path: StrPath, others: Sequence[StrPath], digest: str) -> bool:
+    """Whether a training of this digest has written all of its files; the encoder is the last."""
+    if not all(Path(path).exists() for path in (encoder_path, *others)):
+        return False
+    try:
+        return read_encoder_file(encoder_path).get("digest") == digest
+    except InputError:
+        return False
 
 
 def adopt_encoder(
@@ -174,12 +200,13 @@ def cross_validate_regularization(
     seen_path: StrPath,
     initial_landmarks: StrPath | None = None,
     what: str = "cross-validation",
+    person_column: str | None = None,
 ) -> None:
     """One weight, one fold: train on the other folds of the training split, write one row.
 
     And to `seen_path` whose images were read, the fold's that is scored among them.
     """
-    splits = splits_of(subjects_path)
+    splits = splits_of(subjects_path, settings.subjects, person_column)
     with Population(population_path) as population:
         check_twins(population, splits)
         train = indices_of(population, splits, "train", at_least=2 * folds)

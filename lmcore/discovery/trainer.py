@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 import torch
 
+from lmcore.discovery.batch import Batch
 from lmcore.discovery.checkpoint import load_checkpoint, save_checkpoint
 from lmcore.discovery.encoder import Encoder
 from lmcore.discovery.heatmaps import build_encoder
-from lmcore.discovery.known_maps import equivariance_loss, move_images, move_points, random_maps
+from lmcore.discovery.intensities import change_intensities
+from lmcore.discovery.known_maps import equivariance_loss, move_images, random_maps
 from lmcore.discovery.objective import Objective, Registrar, Supervision
 from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.recipes import RECIPES
@@ -120,14 +122,9 @@ class Training:
 
     def step(self) -> None:
         """One batch; a gradient that is not finite changes nothing and is counted."""
-        subjects = next(self.batches)
-        batch = self.images(subjects).to(self.device, non_blocking=True)
-        supervision = None
-        if self.shapes is not None:
-            shapes = (part.to(self.device, non_blocking=True) for part in self.shapes(subjects))
-            supervision = Supervision(*shapes)
-        landmarks, equivariance = self._encode(batch)
-        terms = self.objective(compared(batch, self.settings), landmarks, self.mask, supervision)
+        batch, landmarks, equivariance = self._encode(self._read(next(self.batches)))
+        images = compared(batch.images, self.settings)
+        terms = self.objective(images, landmarks, batch.mask, batch.supervision)
         loss = terms.loss + self.recipe.equivariance * equivariance
         self.optimizer.zero_grad()
         loss.backward()
@@ -138,7 +135,7 @@ class Training:
         self._anneal()
         self.optimizer.step()
         self.steps += 1
-        self.pairs += self.objective.pairs(len(batch))
+        self.pairs += self.objective.pairs(len(images))
         means = [torch.where(finite, term, 0.0) for term in (loss, terms.kappa, terms.shape)]
         row = [*means, terms.failures, ~finite]
         self.sums += torch.stack([value.detach().double() for value in row])
@@ -154,19 +151,32 @@ class Training:
                 compare = SIMILARITIES[self.settings.shape_match]
                 self.objective.shape_unit = unregistered_match(shapes[present], compare)
 
-    def _encode(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """(B, M, d) landmarks, and how far they are from following known maps of the images."""
-        images = batch
-        if self.recipe.equivariance:
-            maps = random_maps(len(batch), tuple(batch.shape[2:]), self.maps)
-            matrix, shift = (part.to(self.device) for part in maps)
-            images = torch.cat([batch, move_images(batch, matrix, shift)])
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            landmarks = self.encoder(images)
+    def _read(self, subjects: list[int]) -> Batch:
+        """What is compared of some subjects, on the device."""
+        images = self.images(subjects).to(self.device, non_blocking=True)
+        supervision = None
+        if self.shapes is not None:
+            shapes = (part.to(self.device, non_blocking=True) for part in self.shapes(subjects))
+            supervision = Supervision(*shapes)
+        return Batch(images, self.mask, supervision)
+
+    def _encode(self, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor | float]:
+        """What of a batch is compared, its (B, M, d) landmarks, and how far they follow no map."""
         if not self.recipe.equivariance:
-            return landmarks, 0.0
-        still, moved = landmarks.chunk(2)
-        return still, equivariance_loss(moved, move_points(still, matrix, shift))
+            return batch, self._landmarks(batch.images), 0.0
+        shape = tuple(batch.images.shape[2:])
+        maps = random_maps(len(batch.images), shape, self.maps).to(self.device)
+        copies = move_images(batch.images, maps)
+        both = torch.cat([batch.images, change_intensities(copies, self.maps)])
+        still, moved = self._landmarks(both).chunk(2)
+        equivariance = equivariance_loss(moved, still, maps)
+        if self.recipe.copies and torch.rand((), generator=self.maps) < 0.5:
+            return batch.moved(copies, maps), moved, equivariance
+        return batch, still, equivariance
+
+    def _landmarks(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            return self.encoder(images)
 
     def _anneal(self) -> None:
         """The learning rate of this step, where the recipe changes it."""

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 
 from lmcore.figures.charts import (
     FEW_CLASSES,
-    draw_class_means,
     draw_confusion,
     draw_regularization,
     draw_scatter,
@@ -49,39 +48,6 @@ def plot_clustering(clustering: Path, outputs: Iterable[Path], origin: str) -> N
         draw_confusion(confusion, counts.to_numpy(), list(counts.index), list(counts.columns))
         confusion.set_xlabel("spectral cluster")
         confusion.set_title("subjects by class and cluster")
-
-
-def plot_classification(classification: Path, outputs: Iterable[Path], origin: str) -> None:
-    """Which class test subjects are taken for, and how often each class is told right.
-
-    Arguments:
-        classification: analysis/classification.csv.
-    """
-    table = pd.read_csv(
-        classification,
-        dtype={"subject": str, "class": str, "split": str, "predicted": str},
-        keep_default_na=False,
-        na_values={"cv_accuracy": [""]},
-    )
-    names = sorted(table["class"].unique())
-    tested = table[table["predicted"] != ""]
-    height = 2.6 if len(names) <= FEW_CLASSES else min(2.4 + 0.06 * len(names), TALLEST)
-    with saved_figure(outputs, DOUBLE, height, origin) as figure:
-        left, right = figure.subplots(1, 2)
-        if len(tested):
-            counts = pd.crosstab(tested["class"], tested["predicted"])
-            counts = counts.reindex(index=names, columns=names, fill_value=0)
-            draw_confusion(left, counts.to_numpy(), names, names)
-        else:
-            left.text(0.5, 0.5, "no prediction for test subjects", ha="center", va="center")
-            left.set_axis_off()
-        left.set_title(f"test split, n = {len(tested)}")
-        left.set_xlabel("predicted class")
-        left.set_ylabel("class")
-        draw_class_means(right, table["cv_accuracy"].to_numpy(), table["class"].to_numpy())
-        right.set_xlim(0, 1)
-        right.set_xlabel("share predicted right, mean and 95 % interval")
-        right.set_title(f"cross-validated over all subjects, n = {len(table)}")
 
 
 def draw_class_and_cluster(by_class: Axes, by_cluster: Axes, table: pd.DataFrame) -> None:

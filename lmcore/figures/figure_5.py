@@ -41,6 +41,6 @@ def figure_5(
         axes[0].set_title(auc_text(found), fontsize=SMALL)
         for ax, agreement in zip(axes[1:], AGREEMENTS[:3], strict=True):
             if has_agreement(agreement, found):
-                draw_agreement(ax, table, agreement, found)
+                draw_agreement(ax, table, agreement, found, control)
             else:
                 style.hide_axes([ax])

@@ -12,7 +12,16 @@ from scipy.ndimage import map_coordinates
 
 from lmcore.errors import InputError
 from lmcore.figures import panels, slices, style
+from lmcore.figures.layouts import label_of
 from lmcore.figures.mean_shapes import ANTEROSUPERIOR, MeanShapes
+from lmcore.figures.pairs import (
+    SIDES,
+    difference_limit,
+    draw_landmarks_in_3d,
+    overlap_keys,
+    read_volume_pairs,
+    side_of,
+)
 from lmcore.figures.panels import MASK, draw_outline, grey_limits
 from lmcore.figures.slices import PLANES, Plane, slice_of
 from lmcore.figures.style import DOUBLE, SMALL, TINY, Path, saved_figure
@@ -21,10 +30,9 @@ from lmcore.figures.volume_registration import (
     draw_foot,
     draw_volume_pair,
     landmark_keys,
-    overlap_keys,
 )
 from lmcore.figures.volumes import SubjectVolume
-from lmcore.points.geometry import normalised_to_index
+from lmcore.population.splits import read_splits
 from lmcore.population.store import Population
 
 BUMP = "#D55E00"
@@ -76,36 +84,45 @@ def figure_6(population: Path, content: Path, outputs: Iterable[Path], origin: s
         bar.outline.set_visible(False)
 
 
-def figure_7(population: Path, content: Path, outputs: Iterable[Path], origin: str) -> None:
+def figure_7(
+    population: Path,
+    examples: Path,
+    subjects: Path,
+    class_column: str,
+    outputs: Iterable[Path],
+    origin: str,
+) -> None:
     """A case registered to a control: landmarks in 3D, slices, and a close-up (Fig. 7).
 
     Arguments:
-        population: population.h5, of its mask; content: analysis/mean_shapes.h5.
+        population: population.h5, of its mask.
+        examples: HDF5 as `register_groups` writes it, whose last pair is shown.
+        subjects: subjects.csv; class_column: its column with the groups.
     """
-    means = MeanShapes(content)
-    pair = means.example | {"oriented": means.oriented}
+    pair = read_volume_pairs(examples, "figure 7")[-1]
     if "registered_segmentation" not in pair:
-        raise InputError(f"{content}: figure 7 needs segmentations of a case and a control")
+        raise InputError(f"{examples}: figure 7 needs segmentations of a case and a control")
     with Population(population) as store:
-        mask, spacing = store.mask, store.spacing
+        mask = store.mask
+    table, oriented = read_splits(subjects), bool(pair["oriented"])
     shape = pair["source"].shape
     widest = max(plane.size(shape)[1] for plane in PLANES)
     high = sum(plane.size(shape)[0] for plane in PLANES)
     panel = (DOUBLE - 0.3) / 7
     heights = [2.3, panel * high / widest + 0.3, 1.5, FOOT]
-    names = [style.shortened(str(means.attributes[side]), 30) for side in ("source", "target")]
-    footer = style.footer_of(slices.convention(means.oriented), origin)
+    footer = style.footer_of(slices.convention(oriented), origin)
     with saved_figure(outputs, DOUBLE, sum(heights) + 0.15, footer) as figure:
         top, middle, below, foot = figure.subfigures(4, 1, height_ratios=heights)
-        groups = [style.shortened(name, 20) for name in (means.case, means.control)]
-        titles = (f"source: {groups[0]} {names[0]}", f"target: {groups[1]} {names[1]}")
-        for axes, side, title in zip(top.subplots(1, 2), ("source", "target"), titles, strict=True):
-            _draw_landmarks(axes, pair, side, spacing, heights[0] - 0.2)
-            axes.set_title(title, fontsize=SMALL)
+        for axes, side in zip(top.subplots(1, 2), SIDES, strict=True):
+            subject = side_of(pair, side)
+            draw_landmarks_in_3d(axes, subject, heights[0] - 0.2, ANTEROSUPERIOR)
+            group = style.shortened(label_of(table, subject["subject"], class_column), 20)
+            name = style.shortened(subject["subject"], 30)
+            axes.set_title(f"{side}: {group} {name}", fontsize=SMALL)
         scale = draw_volume_pair(middle.subplots(3, 7, height_ratios=_rows(shape)), pair,
-                                 _difference_limit(pair), panel / widest)  # fmt: skip
+                                 difference_limit([pair]), panel / widest)  # fmt: skip
         _draw_close_ups(below, pair, mask)
-        keys = landmark_keys(pair["retained"]) + overlap_keys()
+        keys = landmark_keys(pair["retained"]) + overlap_keys(segmented=True)
         if mask is not None:
             keys.append(Line2D([], [], color=MASK, linestyle="--", label="mask"))
         draw_foot(foot, scale, keys)
@@ -159,17 +176,6 @@ def _region(mask: np.ndarray, volume: SubjectVolume) -> np.ndarray:
     return both if both.any() else inside
 
 
-def _draw_landmarks(axes: Axes, pair: Mapping, side: str, spacing: float, inches: float) -> None:
-    """Retained landmarks in 3D over the surface of the source or the target."""
-    kept = np.asarray(pair["retained"], dtype=bool)
-    surface = surface_of(pair[f"{side}_segmentation"], spacing)
-    places = normalised_to_index(pair[f"{side}_points"][kept], pair[side].shape) * spacing
-    show_surface(
-        axes, surface, inches, places, np.asarray(pair["numbers"])[kept],
-        direction=ANTEROSUPERIOR, affine=slices.RAS if pair["oriented"] else None,
-    )  # fmt: skip
-
-
 def _draw_close_ups(figure: FigureBase, pair: Mapping, mask: np.ndarray | None) -> None:
     """Target and (registered) source in the region, three planes before and after."""
     shape = pair["target"].shape
@@ -216,7 +222,3 @@ def _zoom(axes: Axes, window: tuple[tuple[float, float], ...]) -> None:
 
 def _rows(shape: Sequence[int]) -> list[int]:
     return [plane.size(shape)[0] for plane in PLANES]
-
-
-def _difference_limit(pair: Mapping) -> float:
-    return float(np.percentile(np.abs(pair["source"] - pair["target"]), 99.5))

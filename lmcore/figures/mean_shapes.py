@@ -17,7 +17,7 @@ from lmcore.figures import style
 from lmcore.figures.rendering import Surface, View, render, view_from
 from lmcore.figures.slices import RAS
 from lmcore.figures.style import COLOURS, DOUBLE, DPI, INK, SMALL, TINY, Path, saved_figure
-from lmcore.figures.surfaces import ANTERIOR, POSTERIOR, SUPERIOR, draw_directions
+from lmcore.figures.surfaces import ANTERIOR, POSTERIOR, SUPERIOR, draw_directions, render_spheres
 
 # towards the head-neck junction, in x (right), y (anterior), z (superior)
 ANTEROSUPERIOR = (0.0, 0.75, 0.66)
@@ -30,7 +30,6 @@ VIEWS = {
 SHADES = "RdBu"  # negative, outward, is red
 SAME = (0.82, 0.82, 0.82)  # where chance explains a difference
 LEVEL = 0.05  # of the false discovery rate
-RADIUS = 0.018  # of a point, in widths of the panel
 PANEL, HISTOGRAM = 1.85, 1.75  # inches: height of a row of views, and of the histograms
 BINS = 18
 
@@ -39,17 +38,15 @@ class MeanShapes:
     """The content of analysis/mean_shapes.h5.
 
     Attributes:
-        arrays: by name, see `lmcore.analysis.mean_shape_files`; example: those of its group.
+        arrays: by name, see `lmcore.analysis.mean_shape_files`.
         control, case: names of the groups; oriented: whether directions are known.
     """
 
     def __init__(self, path: Path):
         with h5py.File(path, "r", locking=False) as file:
-            self.arrays = {k: v[:] for k, v in file.items() if isinstance(v, h5py.Dataset)}
-            self.example = {k: v[:] for k, v in file.get("example", {}).items()}
-            self.attributes = dict(file.attrs)
-        self.control, self.case = self.attributes["control"], self.attributes["case"]
-        self.oriented = bool(self.attributes["oriented"])
+            self.arrays = {name: values[:] for name, values in file.items()}
+            self.control, self.case = file.attrs["control"], file.attrs["case"]
+            self.oriented = bool(file.attrs["oriented"])
 
     @property
     def surface(self) -> Surface | None:
@@ -76,16 +73,15 @@ class MeanShapes:
         vertices, surface = self.arrays["vertices"], self.surface
         view = view_from(direction, vertices, max(int(inches * DPI), 2))
         if surface is None:
-            empty = Surface(np.zeros((0, 3)), np.zeros((0, 3), dtype=int))
-            radius = RADIUS * view.pixels / view.scale
-            picture, _ = render(view, empty, "white", vertices, [tuple(s) for s in shades], radius)
+            picture = render_spheres(view, vertices, shades)
         else:
             picture, _ = render(view, surface, shades)
         axes.imshow(picture)
         axes.set_axis_off()
         if surface is not None and "bump" in self.arrays:
             draw_rim(axes, view, surface, self.arrays["bump"])
-        draw_directions(axes, view, RAS if self.oriented else None)
+        drawn = view.project(vertices)[:, :2]
+        draw_directions(axes, view, RAS if self.oriented else None, drawn)
         return view
 
 
@@ -218,9 +214,11 @@ def draw_histograms(
     )
     draw_log_distances(honest, scores, "mahalanobis", means)
     found = values.loc["mahalanobis_auc"]
+    p = values.loc["mahalanobis_auc_p", "value"]
+    said = f"p = {p:.2g}" if p >= 1e-3 else "p < 0.001"
     honest.set_title(
         "each control left out of its fit, covariance shrunk\n"
-        f"AUC {found['value']:.2f} [{found['ci_low']:.2f}, {found['ci_high']:.2f}]",
+        f"AUC {found['value']:.2f} [{found['ci_low']:.2f}, {found['ci_high']:.2f}], {said}",
         fontsize=TINY,
     )
 

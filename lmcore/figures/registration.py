@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-import h5py
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lmcore.figures import style
 from lmcore.figures.layouts import extent_of
+from lmcore.figures.pairs import difference_limit, overlap_keys, read_pairs
 from lmcore.figures.panels import (
     draw_deformation,
     draw_landmarks,
@@ -33,16 +33,15 @@ def plot_registration(examples: Path, outputs: Iterable[Path], origin: str) -> N
     Arguments:
         examples: analysis/examples.h5.
     """
-    with h5py.File(examples, "r", locking=False) as file:
-        pairs = {name: file[name][:] for name in file}
-    if pairs["source"].ndim == 4:
+    pairs = read_pairs(examples)
+    if pairs[0]["source"].ndim == 3:
         draw_volume_registration(pairs, outputs, origin)
     else:
         _draw_image_registration(pairs, outputs, origin)
 
 
-def _draw_image_registration(pairs: dict, outputs: Iterable[Path], origin: str) -> None:
-    count, *shape = pairs["source"].shape
+def _draw_image_registration(pairs: list[dict], outputs: Iterable[Path], origin: str) -> None:
+    count, shape = len(pairs), pairs[0]["source"].shape
     aspect, gap = shape[0] / shape[1], 0.15
     kinds, below, above = len(KINDS), 0.55, 0.3
     wide = kinds / aspect  # a row of one pair is a panel of this shape
@@ -55,33 +54,34 @@ def _draw_image_registration(pairs: dict, outputs: Iterable[Path], origin: str) 
         spacer = gap / (panel + 2 * PAD)
         ratios = ([1.0] * kinds + [spacer]) * abreast
         grid = figure.add_gridspec(rows, len(ratios) - 1, width_ratios=ratios[:-1])
-        limit = np.percentile(np.abs(pairs["source"] - pairs["target"]), 99.5)
+        limit = difference_limit(pairs)
         axes = []
-        for pair in range(count):
-            row, first = pair // abreast, pair % abreast * (kinds + 1)
+        for place, pair in enumerate(pairs):
+            row, first = place // abreast, place % abreast * (kinds + 1)
             axes.append([figure.add_subplot(grid[row, first + k]) for k in range(kinds)])
-            scale = _draw_row(axes[-1], pairs, pair, limit, panel)
+            scale = _draw_row(axes[-1], pair, limit, panel)
         bar = figure.colorbar(
             scale, ax=np.ravel(axes), location="bottom", shrink=0.25, aspect=22, pad=0.02,
             anchor=(1.0, 0.0), extend="max",
         )  # fmt: skip
         bar.set_label("|image - target|, before and after", fontsize=SMALL)
         bar.outline.set_visible(False)
-        keys = _registration_keys(pairs["retained"])
+        grid = Line2D([], [], color=style.COLOURS[4], label="target's grid, laid over the source")
+        keys = [*landmark_keys(pairs[0]["retained"]), grid, *overlap_keys(segmented=False)]
         # beside the colour bar, in the room that it makes
         figure.legend(handles=keys, loc="lower left", fontsize=SMALL, ncols=2).set_in_layout(False)
 
 
-def _draw_row(axes: list[Axes], pairs: dict, row: int, limit: float, panel: float):
+def _draw_row(axes: list[Axes], pair: dict, limit: float, panel: float):
     """Draw one pair; returns the mappable of the difference for the colour bar."""
-    source, target, registered = (pairs[name][row] for name in KINDS[:3])
-    shape, kept = source.shape, pairs["retained"].astype(bool)
+    source, target, registered = (pair[name] for name in KINDS[:3])
+    shape, kept = source.shape, pair["retained"].astype(bool)
     for ax, image, name in ((axes[0], source, "source"), (axes[1], target, "target")):
         show_image(ax, image)
-        points = pairs[f"{name}_points"][row]
+        points = pair[f"{name}_points"]
         draw_removed(ax, points[~kept], shape)
-        draw_landmarks(ax, points[kept], pairs["numbers"][kept], shape, extent_of(panel, shape))
-        subject = pairs[f"{name}_subjects"][row].decode()
+        draw_landmarks(ax, points[kept], pair["numbers"][kept], shape, extent_of(panel, shape))
+        subject = pair[f"{name}_subjects"].decode()
         shown = shortened(subject, style.signs_that_fit(panel, TINY))
         ax.set_xlabel(shown, fontsize=TINY, labelpad=2)
     show_image(axes[2], registered)
@@ -89,19 +89,9 @@ def _draw_row(axes: list[Axes], pairs: dict, row: int, limit: float, panel: floa
     scale = show_difference(axes[4], source, target, limit)
     show_difference(axes[5], registered, target, limit)
     show_image(axes[6], source)
-    draw_deformation(axes[6], pairs["grid_points"][row])
+    draw_deformation(axes[6], pair["grid_points"])
     room = style.signs_that_fit(panel, TINY)
     short = max(map(len, SPELT_OUT.values())) > room
     for ax, kind in zip(axes, KINDS, strict=True):
         ax.set_title(kind if short else SPELT_OUT.get(kind, kind), fontsize=TINY, pad=2)
     return scale
-
-
-def _registration_keys(retained: np.ndarray) -> list[Line2D]:
-    square = {"linestyle": "", "marker": "s", "markersize": 4}
-    return [
-        *landmark_keys(retained),
-        Line2D([], [], color=style.COLOURS[4], label="target's grid, laid over the source"),
-        Line2D([], [], color="#00c000", label="overlay: target", **square),
-        Line2D([], [], color="#e00000", label="overlay: registered source", **square),
-    ]

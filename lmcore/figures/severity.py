@@ -72,7 +72,7 @@ def plot_severity(
             chosen = shown[3 * number : 3 * number + 3]
             style.hide_axes(axes[len(chosen) :])
             for ax, agreement in zip(axes, chosen, strict=False):
-                draw_agreement(ax, table, agreement, found)
+                draw_agreement(ax, table, agreement, found, control)
 
 
 def small_print(engine: Path | None, origin: str) -> str:
@@ -90,6 +90,11 @@ def read_severity(path: Path) -> pd.DataFrame:
     )
 
 
+def groups_of(table: pd.DataFrame, control: str) -> list[str]:
+    """Names of the groups, the controls first, which fixes their colours."""
+    return sorted(set(table["group"]), key=lambda name: (name != control, name))
+
+
 def has_agreement(agreement: Agreement, numbers: pd.DataFrame) -> bool:
     """Whether the scores have been compared."""
     names = (agreement.name, f"{agreement.name}_pearson")  # the best is one number, of ranks
@@ -103,12 +108,11 @@ def draw_distances(axes: Axes, table: pd.DataFrame, column: str, control: str) -
         table: severity.csv.
     """
     table = table[table[column].notna()]
-    groups = sorted(set(table["group"]))
     low, high = table[column].min(), table[column].max()
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    for group in sorted(groups, key=lambda name: (name != control, name)):
+    for place, group in enumerate(groups_of(table, control)):
         values = table.loc[table["group"] == group, column]
-        colour = class_style(groups.index(group))[0]
+        colour = class_style(place)[0]
         axes.hist(
             values, edges, histtype="stepfilled", facecolor=to_rgba(colour, 0.45), edgecolor=colour,
             linewidth=1.0, label=f"{style.shortened(group, 20)}, n = {len(values)}",
@@ -124,7 +128,7 @@ def auc_text(numbers: pd.DataFrame) -> str:
     for name, what in (("z_auc", "AUC"), ("z_auc_unseen", "AUC of subjects the encoder never saw")):
         if name in numbers.index:
             p = numbers.loc[f"{name}_p", "value"]
-            said = f"p = {p:.2g}" if p >= 1e-3 else "p < 0.001"
+            said = f"corrected p = {p:.2g}" if p >= 1e-3 else "corrected p < 0.001"
             lines.append(f"{what} {with_interval(numbers.loc[name])}, {said}")
     return "\n".join(lines)
 
@@ -143,7 +147,7 @@ def in_sample_text(table: pd.DataFrame, numbers: pd.DataFrame, control: str) -> 
 
 
 def draw_agreement(
-    axes: Axes, table: pd.DataFrame, agreement: Agreement, numbers: pd.DataFrame
+    axes: Axes, table: pd.DataFrame, agreement: Agreement, numbers: pd.DataFrame, control: str
 ) -> None:
     """Two scores of the subjects that have both, each divided by its maximum among them (Fig. 5).
 
@@ -152,9 +156,8 @@ def draw_agreement(
         numbers: by name; the column `paper`, where there is one, stands beside ours.
     """
     both = table[table[[agreement.x, agreement.y]].notna().all(axis=1)]
-    groups = sorted(set(table["group"]))
     x, y = (both[column] / both[column].max() for column in (agreement.x, agreement.y))
-    for place, group in enumerate(groups):
+    for place, group in enumerate(groups_of(table, control)):
         here = both["group"] == group
         colour, marker = class_style(place)
         if here.any():

@@ -10,12 +10,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import SubFigure
 
+from lmcore.analysis.mean_surfaces import point_normals
 from lmcore.figures.layouts import extent_of
 from lmcore.figures.panels import draw_landmarks, show_image
 from lmcore.figures.rendering import Surface, render, view_from
-from lmcore.figures.slices import PLANES, centre_voxel, show_slice
+from lmcore.figures.slices import PLANES, RAS, centre_voxel, show_slice
 from lmcore.figures.style import COLOURS, DOUBLE, DPI, FAINT, SMALL, TINY, Path, saved_figure
-from lmcore.figures.surfaces import OBLIQUE
+from lmcore.figures.surfaces import OBLIQUE, draw_directions, render_spheres
+from lmcore.particles.table import NAMES
 from lmcore.points.geometry import index_to_normalised
 
 MEASURES = ("compactness", "generalization", "specificity")
@@ -24,11 +26,7 @@ TITLES = {
     "generalization": "generalization to left-out shapes",
     "specificity": "specificity of random shapes",
 }
-ENGINES = {
-    "": "landmarks",
-    "cpd": "particles, coherent point drift (biocpd), not ShapeWorks",
-    "shapeworks": "particles, ShapeWorks",
-}
+ENGINES = {"": "landmarks"} | {key: f"particles, {name}" for key, name in NAMES.items()}
 SHADES = {"landmarks": COLOURS[0], "particles": COLOURS[1]}
 DISPLACEMENT = "RdBu_r"
 CURVES, KEYS = 1.75, 0.3  # inches: height of the curves, and of their legend
@@ -45,6 +43,7 @@ def plot_shape_model(table: Path, modes: Path, outputs: Iterable[Path], origin: 
     curves = curves.astype({"value": float, "standard_error": float})
     with h5py.File(modes, "r", locking=False) as file:
         sets = {name: {key: part[:] for key, part in file[name].items()} for name in file}
+        affine = RAS if file.attrs["oriented"] else None
     rows = [row_height(content) for content in sets.values()]
     with saved_figure(outputs, DOUBLE, CURVES + KEYS + sum(rows), origin) as figure:
         top, *below = figure.subfigures(1 + len(sets), 1, height_ratios=[CURVES + KEYS, *rows])
@@ -52,7 +51,7 @@ def plot_shape_model(table: Path, modes: Path, outputs: Iterable[Path], origin: 
         engines = dict(zip(curves["points"], curves["engine"], strict=True))
         for part, (name, content) in zip(below, sets.items(), strict=True):
             part.suptitle(ENGINES[engines[name]], fontsize=SMALL, x=0.01, ha="left")
-            _draw_modes(part, content)
+            _draw_modes(part, content, affine)
 
 
 def row_height(content: dict) -> float:
@@ -94,7 +93,9 @@ def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: str, line: str) -> None
     axes.plot(modes, value, line, color=colour)
 
 
-def _draw_modes(figure: SubFigure, content: dict[str, np.ndarray]) -> None:
+def _draw_modes(
+    figure: SubFigure, content: dict[str, np.ndarray], affine: np.ndarray | None
+) -> None:
     """The mean, then minus and plus two standard deviations along each mode, in a row."""
     panels = figure.subplots(1, _columns(content))
     titles = ["mean"] + [
@@ -105,16 +106,22 @@ def _draw_modes(figure: SubFigure, content: dict[str, np.ndarray]) -> None:
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, fontsize=TINY, pad=2)
     if "vertices" in content:
-        _draw_surfaces(figure, panels, content)
+        _draw_surfaces(figure, panels, content, affine)
     else:
         _draw_images(panels, content)
 
 
-def _draw_surfaces(figure: SubFigure, panels: np.ndarray, content: dict) -> None:
-    """Surfaces in one view, coloured by how far they lie outside (red) or inside of the mean."""
+def _draw_surfaces(
+    figure: SubFigure, panels: np.ndarray, content: dict, affine: np.ndarray | None
+) -> None:
+    """Surfaces in one view, coloured by how far they lie outside (red) or inside of the mean.
+
+    Vertices without faces are drawn as spheres.
+    """
     mean, moved = content["vertices"], np.concatenate(content["moved"])
     surface = Surface(mean, content["faces"])
-    outward = np.einsum("svd,vd->sv", moved - mean, _outward(surface))
+    normals = _outward(surface) if len(surface.faces) else point_normals(mean)
+    outward = np.einsum("svd,vd->sv", moved - mean, normals)
     limit = max(float(np.percentile(np.abs(outward), 99.5)), 1e-6)
     shades = ScalarMappable(Normalize(-limit, limit), DISPLACEMENT)
     inches = DOUBLE / len(panels)
@@ -123,9 +130,13 @@ def _draw_surfaces(figure: SubFigure, panels: np.ndarray, content: dict) -> None
         panels, [mean, *moved], [np.zeros(len(mean)), *outward], strict=True
     ):
         shade = shades.to_rgba(height)[:, :3]
-        picture, _ = render(view, Surface(vertices, surface.faces), shade)
+        if len(surface.faces):
+            picture, _ = render(view, Surface(vertices, surface.faces), shade)
+        else:
+            picture = render_spheres(view, vertices, shade)
         axes.imshow(picture)
         axes.set_axis_off()
+    draw_directions(panels[0], view, affine, view.project(mean)[:, :2])
     bar = figure.colorbar(
         shades, ax=panels.tolist(), location="right", shrink=0.8, aspect=15, pad=0.005
     )
@@ -143,7 +154,7 @@ def _outward(surface: Surface) -> np.ndarray:
 
 
 def _draw_images(panels: np.ndarray, content: dict) -> None:
-    """Warped mean images, or axial slices of volumes, with the landmarks on images."""
+    """Warped mean images, or slices of volumes through z, with the landmarks on images."""
     image = content["image"]
     pictures = [image, *np.concatenate(content["warped"])]
     points = [content["mean"], *np.concatenate(content["points"])]

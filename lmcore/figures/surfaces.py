@@ -17,6 +17,8 @@ OBLIQUE = (-0.55, 0.75, 0.37)
 ANTERIOR, POSTERIOR, SUPERIOR = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)
 LEFT, RIGHT = (-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)
 RADIUS = 0.022  # of a landmark's sphere, in widths of the panel
+POINT_RADIUS = 0.018  # of a point without a surface
+ROOM = 0.18  # around the little axes, in widths of the panel
 SMOOTHING = {"n_iter": 30, "pass_band": 0.08}  # rids voxel steps, keeps the volume (Taubin 1995)
 
 
@@ -72,14 +74,31 @@ def show_surface(
     axes.imshow(picture)
     axes.set_axis_off()
     shown = np.asarray(numbers)[visible].tolist()
-    write_numbers(axes, view.project(points)[visible, :2], shown, picture.shape[:2], 72 * inches)
-    draw_directions(axes, view, affine)
+    places = view.project(points)[:, :2]
+    write_numbers(axes, places[visible], shown, picture.shape[:2], 72 * inches)
+    drawn = np.concatenate([places, view.project(surface.vertices)[:, :2]])
+    draw_directions(axes, view, affine, drawn)
     return view
 
 
-def draw_directions(axes: Axes, view: View, affine: np.ndarray | None = RAS) -> None:
-    """Little axes at the lower left, lettered by where they run in the patient's body."""
-    length, at = 0.085 * view.pixels, np.array([0.12, 0.88]) * view.pixels
+def render_spheres(view: View, points: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """The picture of points (M, 3) that have no surface, each in its colour (M, 3)."""
+    empty = Surface(np.zeros((0, 3)), np.zeros((0, 3), dtype=int))
+    radius = POINT_RADIUS * view.pixels / view.scale
+    picture, _ = render(view, empty, "white", points, [tuple(c) for c in colours], radius)
+    return picture
+
+
+def draw_directions(
+    axes: Axes, view: View, affine: np.ndarray | None = RAS, avoid: np.ndarray | None = None
+) -> None:
+    """Little axes in a corner, lettered by where they run in the patient's body.
+
+    Arguments:
+        avoid: (n, 2) pixels of what is drawn; the lower left corner, unless it is taken.
+    """
+    length = 0.085 * view.pixels
+    at = _free_corner(avoid, view.pixels)
     for letter, towards in zip(direction_letters(affine), view.rotation.T, strict=True):
         step = length * towards[:2] * (1, -1)
         if np.hypot(*step) < 0.15 * length:  # it points at the viewer
@@ -89,3 +108,13 @@ def draw_directions(axes: Axes, view: View, affine: np.ndarray | None = RAS) -> 
             *(at + 1.45 * step), letter, fontsize=TINY, ha="center", va="center", color=INK
         )
         text.set_path_effects([withStroke(linewidth=1.0, foreground="white")])
+
+
+def _free_corner(drawn: np.ndarray | None, pixels: int) -> np.ndarray:
+    """(x, y) of the little axes' origin, in the first of the corners with room, or the emptiest."""
+    corners = np.array([(0.12, 0.88), (0.88, 0.88), (0.12, 0.12), (0.88, 0.12)]) * pixels
+    if drawn is None or not len(drawn):
+        return corners[0]
+    room = np.linalg.norm(corners[:, None] - drawn, axis=-1).min(axis=1)
+    enough = np.flatnonzero(room > ROOM * pixels)
+    return corners[enough[0] if len(enough) else room.argmax()]

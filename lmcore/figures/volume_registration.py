@@ -1,6 +1,6 @@
 """Registered pairs of volumes: three slices each, and how segmentations overlap (Figs. 4, 7, 9)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from lmcore.analysis.overlap import dice
 from lmcore.figures import panels, slices, style
 from lmcore.figures.layouts import FOOTER
+from lmcore.figures.pairs import SIDES, difference_limit, overlap_keys
 from lmcore.figures.panels import RING, draw_outline, grey_limits
 from lmcore.figures.slices import PLANES, show_as_hung, slice_of
 from lmcore.figures.style import DOUBLE, PAD, SMALL, TALLEST, TINY, Path, saved_figure
@@ -23,21 +24,20 @@ IMAGES = {
     "before": "|source - target|",
     "after": "|registered - target|",
 }
-SQUARE = {"linestyle": "", "marker": "s", "markersize": 4}
 OVERLAPS = {"source": "before", "registered": "after"}  # with the target's segmentation
 
 
 def draw_volume_registration(
-    pairs: Mapping[str, np.ndarray], outputs: Iterable[Path], origin: str
+    pairs: Sequence[Mapping], outputs: Iterable[Path], origin: str
 ) -> None:
     """As many pairs as a page holds, each with three slices through the target's centre.
 
     Arguments:
-        pairs: the content of analysis/examples.h5; segmentations are optional.
+        pairs: of analysis/examples.h5, as `read_pairs`; segmentations are optional.
         origin: which population this is, for the small print.
     """
-    shape = pairs["source"].shape[1:]
-    segmented = "registered_segmentation" in pairs
+    shape = pairs[0]["source"].shape
+    segmented = "registered_segmentation" in pairs[0]
     columns = len(IMAGES) + (len(OVERLAPS) if segmented else 1)
     heights = [plane.size(shape)[0] for plane in PLANES]
     widest = max(plane.size(shape)[1] for plane in PLANES)
@@ -45,28 +45,24 @@ def draw_volume_registration(
     room = TALLEST - BELOW - ABOVE - 6 * PAD
     panel = min(panel, room * widest / sum(heights))  # a pair of high volumes fills a page
     pair_height = panel * sum(heights) / widest + 6 * PAD + ABOVE
-    count = min(len(pairs["source"]), int((TALLEST - BELOW) / pair_height + 1e-9))
-    oriented = bool(pairs["oriented"].all())
-    limit = float(np.percentile(np.abs(pairs["source"] - pairs["target"]), 99.5))
+    count = min(len(pairs), int((TALLEST - BELOW) / pair_height + 1e-9))
+    limit = difference_limit(pairs)
     footer = style.footer_of(
-        f"{count} of {len(pairs['source'])} pairs" if count < len(pairs["source"]) else "",
-        slices.convention(oriented), origin,
-    )  # fmt: skip
+        f"{count} of {len(pairs)} pairs" if count < len(pairs) else "",
+        slices.convention(bool(pairs[0]["oriented"])),
+        origin,
+    )
     ratios = [pair_height] * count + [BELOW - FOOTER]
     with saved_figure(outputs, DOUBLE, count * pair_height + BELOW, footer) as figure:
         *parts, foot = figure.subfigures(count + 1, 1, height_ratios=ratios)
-        for row, part in enumerate(parts):
-            pair = {
-                name: values if name in ("numbers", "retained") else values[row]
-                for name, values in pairs.items()
-            }
+        for pair, part in zip(pairs, parts, strict=False):
             axes = part.subplots(len(PLANES), columns, height_ratios=heights)
             scale = draw_volume_pair(axes, pair, limit, panel / widest)
-            names = (pairs[f"{side}_subjects"][row].decode() for side in ("source", "target"))
+            names = (pair[f"{side}_subjects"].decode() for side in SIDES)
             part.align_ylabels(axes[:, 0])
             part.suptitle(" → ".join(style.shortened(name, 40) for name in names), fontsize=SMALL)
-        keys = landmark_keys(pairs["retained"], "landmark near the slice")
-        draw_foot(foot, scale, keys + (overlap_keys() if segmented else overlay_keys()))
+        keys = landmark_keys(pairs[0]["retained"], "landmark near the slice")
+        draw_foot(foot, scale, keys + overlap_keys(segmented))
 
 
 def draw_volume_pair(axes: np.ndarray, pair: Mapping, limit: float, inches: float) -> AxesImage:
@@ -74,7 +70,7 @@ def draw_volume_pair(axes: np.ndarray, pair: Mapping, limit: float, inches: floa
 
     Arguments:
         axes: (3, 7) with segmentations, else (3, 6).
-        pair: a row of each dataset of examples.h5, numbers and retained.
+        pair: one of `read_pairs`.
         limit: of the difference; inches: of a voxel on paper.
     Returns:
         The mappable of the difference, for a colour bar.
@@ -138,24 +134,6 @@ def _overlap_titles(marks: Mapping) -> list[str]:
     return [
         f"overlap {when}\nDice {dice(inside[name], inside['target']):.3f}"
         for name, when in OVERLAPS.items()
-    ]
-
-
-def overlap_keys() -> list[Line2D]:
-    """Legend entries of an outline and of `panels.show_overlap`."""
-    return [
-        Line2D([], [], color=panels.SEGMENTATION, label="segmentation"),
-        Line2D([], [], color=panels.IN_BOTH, label="overlap: both", **SQUARE),
-        Line2D([], [], color=panels.ONLY_TARGET, label="target alone", **SQUARE),
-        Line2D([], [], color=panels.ONLY_MOVED, label="(registered) source alone", **SQUARE),
-    ]
-
-
-def overlay_keys() -> list[Line2D]:
-    """Legend entries of two images laid over each other, where there is no segmentation."""
-    return [
-        Line2D([], [], color="#00c000", label="overlay: target", **SQUARE),
-        Line2D([], [], color="#e00000", label="overlay: registered source", **SQUARE),
     ]
 
 

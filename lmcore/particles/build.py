@@ -11,7 +11,7 @@ import numpy as np
 from lmcore.errors import InputError
 from lmcore.particles import cpd, shapeworks
 from lmcore.particles.surface import DistanceField
-from lmcore.particles.table import mean_table, particle_table, write_particles
+from lmcore.particles.table import NAMES, mean_table, particle_table, write_particles
 from lmcore.points.procrustes import align, generalised_procrustes
 from lmcore.population.region import Medoid
 from lmcore.population.splits import splits_of
@@ -22,7 +22,6 @@ logger = logging.getLogger("lmcore")
 
 StrPath = str | os.PathLike
 FEWEST = 3  # shapes of the training split
-SHAPEWORKS = "ShapeWorks"
 
 
 class Shapes:
@@ -165,7 +164,7 @@ def _drift(shapes: Shapes, count: int, seed: int, workers: int) -> tuple[np.ndar
         workers,
     )
     return found.points, {
-        "name": cpd.NAME,
+        "name": NAMES["cpd"],
         "version": f"biocpd {version('biocpd')}",
         "parameters": cpd.parameters() | {"count": count, "rounds": found.rounds},
     }
@@ -188,7 +187,7 @@ def _collect(shapes: Shapes, optimized: Mapping[str, StrPath]) -> tuple[np.ndarr
     points = np.stack([points_of[subject] for subject in shapes.subjects])
     training = Path(optimized["training"])
     return shapeworks.to_grid(points, shapes.population.shape, shapes.population.spacing), {
-        "name": SHAPEWORKS,
+        "name": NAMES["shapeworks"],
         "version": (training / "version.txt").read_text(encoding="utf-8").strip(),
         "parameters": shapeworks.read_project(training / shapeworks.PROJECT)["optimize"],
     }

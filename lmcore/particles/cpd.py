@@ -22,7 +22,6 @@ from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
 
-NAME = "coherent point drift (biocpd), not ShapeWorks"
 ROUNDS = 3
 SETTLED = 0.2  # voxels that the mean shape may still move, root mean square
 # Stiff and wide, in units of the template's size: correspondence on simulated femurs is best

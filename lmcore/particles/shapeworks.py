@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_json
 from lmcore.particles.table import grid_centre
+from lmcore.points.files import read_points, write_points
 from lmcore.population.formats.stored import itk_reason
 
 STAGES = ("training", "held_out")
@@ -94,9 +95,9 @@ def write_fixed_project(
     rows = []
     for subject, points in zip(known, particles, strict=True):
         shutil.copyfile(trained / "groomed" / f"{subject}.nrrd", folder / _groomed(subject))
-        _write_points(fixed / f"{subject}.particles", points)
+        write_points(fixed / f"{subject}.particles", points)
         rows.append(_row(subject, f"fixed/{subject}.particles", fixed=True))
-    _write_points(fixed / "mean.particles", particles.mean(axis=0))
+    write_points(fixed / "mean.particles", particles.mean(axis=0))
     for subject, distances in zip(subjects, distance_transforms, strict=True):
         _write_groomed(folder, subject, distances, spacing)
         rows.append(_row(subject, "fixed/mean.particles", fixed=False))
@@ -202,19 +203,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else np.format_float_positional(value, trim="-")
 
 
-def _write_points(path: Path, points: np.ndarray) -> None:
-    with whole_file(path) as temporary:
-        lines = ("{:.9g} {:.9g} {:.9g}\n".format(*point) for point in points)
-        temporary.write_text("".join(lines), encoding="utf-8", newline="\n")
-
-
 def _read_points(path: Path) -> np.ndarray:
-    try:
-        points = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as particles ({error})") from error
-    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise InputError(f"{path}: a line is not three finite numbers x y z")
+    points = read_points(path)
+    if points.shape[1] != 3:
+        raise InputError(f"{path}: a line is not three numbers x y z")
     return points
 
 

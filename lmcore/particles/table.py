@@ -11,10 +11,12 @@ import pandas as pd
 from lmcore.errors import InputError
 from lmcore.files import write_csv, write_json
 from lmcore.points.geometry import index_to_normalised
-from lmcore.points.landmarks import landmark_table
+from lmcore.points.landmarks import landmark_table, read_landmarks
 
 ALIGNED = ["aligned_x", "aligned_y", "aligned_z"]
 MEAN = "mean"
+# What the engines are called wherever their particles are shown
+NAMES = {"cpd": "coherent point drift (biocpd), not ShapeWorks", "shapeworks": "ShapeWorks"}
 
 
 def grid_centre(shape: Sequence[int], spacing: float) -> np.ndarray:
@@ -68,6 +70,23 @@ def write_particles(
     write_csv(folder / "particles.csv", table)
     write_csv(folder / "mean.csv", mean)
     write_json(folder / "engine.json", engine)
+
+
+def read_aligned(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+    """Subjects (N) of particles.csv and their aligned particles (N, M, 3), mm.
+
+    Raises:
+        InputError: if it is no such table, or a subject lacks a particle.
+    """
+    points = read_landmarks(path)  # which checks that every subject has every number once
+    table = pd.read_csv(path, dtype={"subject": str})
+    missing = [column for column in ALIGNED if column not in table]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; it is no table of particles")
+    keyed = table.set_index(["subject", "landmark"])[ALIGNED]
+    order = pd.MultiIndex.from_product([points.subjects, points.numbers])
+    values = keyed.reindex(order).to_numpy(np.float64)
+    return points.subjects, values.reshape(len(points.subjects), len(points.numbers), 3)
 
 
 def read_engine(path: str | os.PathLike) -> dict:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmcore.files import whole_file, write_csv, write_json
+from lmcore.points.files import write_points
 from lmcore.points.landmarks import Landmarks
 
 # The schema's identifier, not an address: Slicer writes and expects this very text.
@@ -57,8 +58,7 @@ def export_landmarks(
     for subject, points in zip(landmarks.subjects, _in_space(landmarks.physical), strict=True):
         markups = _slicer_markups(subject, landmarks.numbers, points)
         write_json(folder / "slicer" / f"{subject}.mrk.json", markups)
-        lines = "".join("{:.9g} {:.9g} {:.9g}\n".format(*point) for point in points)
-        _write_text(folder / "particles" / f"{subject}_world.particles", lines)
+        write_points(folder / "particles" / f"{subject}_world.particles", points)
 
 
 def wide_table(landmarks: Landmarks) -> pd.DataFrame:

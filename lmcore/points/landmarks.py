@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmcore.errors import InputError
+from lmcore.points.files import read_text_table
 from lmcore.points.geometry import apply_affine, normalised_to_index
 
 NORMALISED = ("x", "y", "z")
@@ -87,7 +88,9 @@ def read_landmarks(path: str | os.PathLike) -> Landmarks:
         InputError: if the file cannot be read, a column is missing, a cell is not a finite
             number, or a subject lacks a landmark or has one twice.
     """
-    table = _read_table(path)
+    table = read_text_table(path)
+    if table.empty:
+        raise InputError(f"{path}: a table without rows")
     d = 3 if "z" in table else 2
     names = [*NORMALISED[:d], *PHYSICAL[d]]
     missing = [name for name in ("subject", "landmark", *names) if name not in table]
@@ -116,19 +119,6 @@ def read_landmarks(path: str | os.PathLike) -> Landmarks:
         raise InputError(f"{path}: subject {subject} lacks landmark {number}; write the file anew")
     values = ordered.to_numpy(np.float64).reshape(len(subjects), len(numbers), 2 * d)
     return Landmarks(subjects, numbers, values[..., :d].copy(), values[..., d:].copy())
-
-
-def _read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """All cells as text, so that a subject 001 or NA keeps its name."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
-    if table.empty:
-        raise InputError(f"{path}: a table without rows")
-    return table
 
 
 def check_order(landmarks: Landmarks, subjects: list[str], path: str | os.PathLike) -> None:

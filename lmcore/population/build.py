@@ -31,6 +31,7 @@ def preprocess_population(
     train_on: str = "all",
     segmentation_label: int | None = None,
     pretrained: Mapping | None = None,
+    person_column: str | None = None,
 ) -> None:
     """Read a user's table, draw the splits, prepare every image or volume, and write both.
 
@@ -50,6 +51,7 @@ def preprocess_population(
         segmentation_label: the label to take, None for all that is not 0.
         pretrained: the preprocessing of an encoder that is to be applied, or None. Images are
             then prepared as it knows them, whatever the settings.
+        person_column: the label that says whom a scan is of; a person's scans share a split.
     Raises:
         InputError: for a fault of the table or the settings, or for all unusable subjects at
             once; neither file is written then.
@@ -64,6 +66,7 @@ def preprocess_population(
         fractions,
         derive_seed(seed, "splits"),
         only=control if train_on == "control" else None,
+        person_column=person_column,
     )
     training = [split == "train" for split in splits]
     preprocessing = _preprocessing(

@@ -116,7 +116,7 @@ def _letterbox(
 
 
 def automatic_size(
-    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 32
+    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 64
 ) -> tuple[int, int]:
     """A grid for a population, of the median aspect ratio of its images.
 
@@ -125,7 +125,8 @@ def automatic_size(
         longest: length of the longer side, in pixels.
         multiple: the shorter side is rounded to a multiple of this: the encoder halves
             the image four times.
-        least: the least length of the shorter side.
+        least: the least length of the shorter side; in a narrower frame a long object could not
+            turn without leaving it.
     Returns:
         (H, W).
     """

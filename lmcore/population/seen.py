@@ -73,16 +73,21 @@ def check_foreign(
         )
 
 
-def check_seen(subjects_path: StrPath, records: Iterable[StrPath]) -> None:
+def check_seen(
+    subjects_path: StrPath,
+    records: Iterable[StrPath],
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
+) -> None:
     """The guard before a run's numbers: no stage has read an image of test or held_out.
 
     Arguments:
-        subjects_path: subjects.csv, for the splits.
+        subjects_path, trained_on, person_column: for the splits, see `splits_of`.
         records: of `write_seen`.
     Raises:
         InputError: naming the stage's record and the subjects.
     """
-    splits = splits_of(subjects_path)
+    splits = splits_of(subjects_path, trained_on, person_column)
     for path in map(Path, records):
         seen = pd.read_csv(path, dtype=str, keep_default_na=False)["subject"]
         leaked = [f"{name} ({splits[name]})" for name in seen if splits[name] in UNSEEN]

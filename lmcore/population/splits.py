@@ -7,12 +7,13 @@ import pandas as pd
 
 from lmcore.errors import InputError
 from lmcore.files import write_csv
+from lmcore.points.files import read_text_table
 from lmcore.population.table import Subject
 from lmcore.seeds import derive_seed
 
 FEWEST_SUBJECTS = 5
 DRAWN = ("train", "validation", "test")
-UNSEEN = ("test", "held_out")  # splits that neither train an encoder nor stop its training
+UNSEEN = ("test", "held_out")  # they neither train an encoder nor stop its training
 
 
 def assign_splits(
@@ -21,35 +22,53 @@ def assign_splits(
     fractions: Mapping[str, float],
     seed: int,
     assigned: Mapping[str, str] | None = None,
+    persons: Sequence[str] | None = None,
 ) -> list[str]:
     """Draw each subject's split, stratified by label.
 
     The numbers of subjects follow the fractions by largest remainder, over the
     population exactly and within each label to about one subject. The draw depends on
-    ids, labels and seed alone, not on the order of the table.
+    ids, labels and seed alone, not on the order of the table. Where people have several scans
+    it is they who are drawn, and all of a person's scans are in one split: a scan is not unseen
+    if the other side of the body has been seen.
 
     Arguments:
         subjects: (N) unique ids.
         labels: (N) what to stratify by, or None.
         fractions: of train, validation and test; they sum to 1.
         seed: of this stage.
-        assigned: subjects whose split is given, such as held_out; they keep it and the
-            fractions are of the others.
+        assigned: subjects whose split is given, such as held_out; they keep it, and so do all
+            scans of their persons. The fractions are of the others.
+        persons: (N) whom each is of, see `name_persons`; None where each is another person.
     Returns:
         (N) train, validation, test, or what `assigned` says.
     Raises:
-        InputError: if the fractions are none, or there are too few subjects to draw from.
+        InputError: if the fractions are none, there are too few subjects to draw from, or a
+            person's scans are assigned to several splits.
     """
     _check_fractions(fractions)
-    splits = dict(assigned or {})
-    label_of = dict(zip(subjects, labels or [""] * len(subjects), strict=True))
-    free = [subject for subject in subjects if subject not in splits]
+    persons = subjects if persons is None else persons
+    person_of = dict(zip(subjects, persons, strict=True))
+    label_of = dict.fromkeys(persons, "")
+    for person, label in sorted(set(zip(persons, labels or [""] * len(subjects), strict=True))):
+        label_of[person] += f"{label}\n"  # who has scans of two classes is of a class of their own
+    splits = _splits_of_persons(assigned or {}, person_of)
+    free = [person for person in label_of if person not in splits]
     if free:
         ordered = _stratified_order(free, label_of, seed)
         counts = split_counts(len(free), fractions)
         names = [name for name in DRAWN for _ in range(counts[name])]
         splits.update(zip(ordered, names, strict=True))
-    return [splits[subject] for subject in subjects]
+    return [splits[person] for person in persons]
+
+
+def name_persons(subjects: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """Whom each subject's scan is of, by a column of the table; an empty cell is another person."""
+    # a person may be named as another's scan is: the mark keeps the two apart
+    return [
+        f"person {cell.strip()}" if cell.strip() else subject
+        for subject, cell in zip(subjects, cells, strict=True)
+    ]
 
 
 def draw_splits(
@@ -58,6 +77,7 @@ def draw_splits(
     fractions: Mapping[str, float],
     seed: int,
     only: str | None = None,
+    person_column: str | None = None,
 ) -> list[str]:
     """(N) splits of a table's subjects: what the table says, the others drawn by class.
 
@@ -66,14 +86,18 @@ def draw_splits(
         class_column: the label to stratify by, or None.
         fractions, seed: see `assign_splits`.
         only: the one class to train on; everybody else is held out.
+        person_column: the label that says whom a scan is of, or None.
     Raises:
-        InputError: if a split has no pair of subjects.
+        InputError: if a split has no pair of subjects, and as `assign_splits`.
     """
     labels = [subject.labels[class_column] for subject in subjects] if class_column else None
     given = {subject.subject: subject.split for subject in subjects if subject.split}
     if only is not None:
         given |= {s.subject: "held_out" for s in subjects if s.labels[class_column] != only}
-    splits = assign_splits([s.subject for s in subjects], labels, fractions, seed, given)
+    names, persons = [s.subject for s in subjects], None
+    if person_column:
+        persons = name_persons(names, [s.labels[person_column] for s in subjects])
+    splits = assign_splits(names, labels, fractions, seed, given, persons)
     for split in DRAWN:
         if (count := splits.count(split)) < 2:
             raise InputError(
@@ -123,14 +147,22 @@ def read_splits(path: str | os.PathLike) -> pd.DataFrame:
     Raises:
         InputError: if it cannot be read or is not such a file.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: cannot be read as a table ({error})") from error
+    table = read_text_table(path)
     missing = [name for name in ("subject", "image", "split") if name not in table]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; run the preprocessing again")
     return table
+
+
+def _splits_of_persons(assigned: Mapping[str, str], person_of: Mapping[str, str]) -> dict[str, str]:
+    splits: dict[str, str] = {}
+    for subject, split in assigned.items():
+        if splits.setdefault(person_of[subject], split) != split:
+            raise InputError(
+                f"{subject} is in split {split} and another scan of the same person in "
+                f"{splits[person_of[subject]]} (population.person): put them into one"
+            )
+    return splits
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> None:
@@ -161,7 +193,31 @@ def _stratified_order(subjects: Sequence[str], label_of: Mapping[str, str], seed
     return sorted(subjects, key=lambda subject: (place[subject], draw[subject]))
 
 
-def splits_of(path: str | os.PathLike) -> dict[str, str]:
-    """Subject -> split of subjects.csv."""
+def splits_of(
+    path: str | os.PathLike,
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
+) -> dict[str, str]:
+    """Subject -> split of subjects.csv, or what a run makes of it that trains on other subjects.
+
+    Arguments:
+        trained_on: `training.subjects`. `train`: the splits as they are. `all`: whoever is not held
+            out trains. {fold, folds}: one of so many equal shares of these is the test split, the
+            rest trains or validates, so that over all folds everybody is unseen once.
+        person_column: with folds, the one that says whom a scan is of; a person is in one fold.
+    """
     table = read_splits(path)
-    return dict(zip(table["subject"], table["split"], strict=True))
+    names, splits = table["subject"].tolist(), table["split"].tolist()
+    if trained_on == "all":
+        splits = ["train" if split in DRAWN else split for split in splits]
+    elif trained_on != "train":
+        persons = name_persons(names, table[person_column]) if person_column else names
+        drawn = {person for person, split in zip(persons, splits, strict=True) if split in DRAWN}
+        order = sorted(drawn, key=lambda person: (derive_seed(0, "fold", person), person))
+        fold = set(order[trained_on["fold"] :: trained_on["folds"]])
+        kept = {"validation": "validation", "held_out": "held_out"}
+        splits = [
+            "test" if person in fold else kept.get(split, "train")
+            for person, split in zip(persons, splits, strict=True)
+        ]
+    return dict(zip(names, splits, strict=True))

@@ -17,6 +17,8 @@ from lmcore.errors import InputError
 
 SPLITS = ("train", "validation", "test", "held_out")
 KNOWN_COLUMNS = ("subject", "image", "segmentation", "split", "side", "spacing")
+PATH_COLUMNS = ("image", "segmentation", "landmarks")
+GIVEN_COLUMNS = ("subject", "landmarks", "split")  # of a table that gives landmarks, not images
 # A row is some hundred bytes: this is a million subjects, and what is larger is no table of them
 MAX_TABLE_BYTES = 2**27
 # Ids become file names and, in Slicer, node names
@@ -34,9 +36,9 @@ class Subject:
 
     Attributes:
         subject: its id.
-        image: path of the image as the table has it.
-        image_path: the same under the root; `file.h5:/dataset` for HDF5.
-        segmentation_path: likewise, or None.
+        image: path of the image as the table has it; empty where landmarks are given.
+        image_path: the same under the root; `file.h5:/dataset` for HDF5; or None.
+        segmentation_path, landmarks_path: likewise.
         split: train, validation, test or held_out, or None where the table does not say.
         side, spacing: as the table has them, or None.
         labels: every other column, as the table has it.
@@ -44,17 +46,18 @@ class Subject:
 
     subject: str
     image: str
-    image_path: Path
+    image_path: Path | None
     segmentation_path: Path | None
     split: str | None
     side: str | None
     spacing: str | None
     labels: dict[str, str]
+    landmarks_path: Path | None = None
 
     @property
     def files(self) -> list[Path]:
         """The files that this subject is read from."""
-        paths = [self.image_path, self.segmentation_path]
+        paths = [self.image_path, self.segmentation_path, self.landmarks_path]
         return [Path(file_part(str(path))) for path in paths if path is not None]
 
 
@@ -67,7 +70,8 @@ def read_subjects(
 
     Arguments:
         path: CSV with commas, UTF-8 with or without byte order mark; columns subject and
-            image, optional segmentation, split, side, spacing, and any label columns.
+            image, optional segmentation, split, side, spacing, and any label columns; or
+            subject, landmarks, optional split, and any label columns.
         root: the folder the table's paths are relative to; by default the table's own.
         class_column: a label column that must exist and be filled.
     Returns:
@@ -79,16 +83,19 @@ def read_subjects(
     root = path.parent if root is None else Path(root)
     header, rows = _read_cells(path)
     _check_header(path, header)
-    labels = [name for name in header if name not in KNOWN_COLUMNS]
+    given = "landmarks" in header
+    known = GIVEN_COLUMNS if given else KNOWN_COLUMNS
+    labels = [name for name in header if name not in known]
     _check_class_column(path, labels, class_column)
     records = _as_records(path, header, rows)
     _check_ids(path, [record["subject"] for record in records])
     _check_splits(path, records)
-    _check_filled(path, records, "image")
+    _check_filled(path, records, "landmarks" if given else "image")
     if class_column is not None:
         _check_filled(path, records, class_column)
-    for column in ("image", "segmentation"):
-        _check_files(path, records, column, root)
+    for column in PATH_COLUMNS:
+        if column not in labels:
+            _check_files(path, records, column, root)
     return [_as_subject(record, root, labels) for record in records]
 
 
@@ -174,7 +181,12 @@ def _check_header(path: Path, header: list[str]) -> None:
     ]
     if misspelt:
         raise InputError(f"{path}: misspelt columns: {name_some(misspelt)}")
-    missing = [name for name in ("subject", "image") if name not in header]
+    if "image" in header and "landmarks" in header:
+        raise InputError(
+            f"{path}: columns image and landmarks: landmarks are found on images or given; keep one"
+        )
+    source = "landmarks" if "landmarks" in header else "image"
+    missing = [name for name in ("subject", source) if name not in header]
     if missing:
         raise InputError(
             f"{path}: no column {' and no column '.join(missing)}; it has {', '.join(header)}"
@@ -277,14 +289,16 @@ def _is_under(path: str, folder: str) -> bool:
 
 
 def _as_subject(record: dict[str, str], root: Path, labels: list[str]) -> Subject:
-    segmentation = record.get("segmentation")
+    cells = {name: cell for name, cell in record.items() if name not in labels and cell}
+    paths = {name: root / cells[name] if name in cells else None for name in PATH_COLUMNS}
     return Subject(
         subject=record["subject"],
-        image=record["image"],
-        image_path=root / record["image"],
-        segmentation_path=root / segmentation if segmentation else None,
-        split=record.get("split") or None,
-        side=record.get("side") or None,
-        spacing=record.get("spacing") or None,
+        image=cells.get("image", ""),
+        image_path=paths["image"],
+        segmentation_path=paths["segmentation"],
+        split=cells.get("split"),
+        side=cells.get("side"),
+        spacing=cells.get("spacing"),
         labels={name: record[name] for name in labels},
+        landmarks_path=paths["landmarks"],
     )

@@ -39,8 +39,10 @@ from lmcore.simulation.options import Range, draw, read_options
 from lmcore.simulation.scanner import bias_field, coverage, rician, scan_affine, voxel_centres
 from lmcore.simulation.writing import SimulatedVolume, write_volumes
 
-__all__ = ["SHAPE_PARAMETERS", "AtriumOptions", "simulate"]
+__all__ = ["CLASS_PROBABILITIES", "SHAPE_PARAMETERS", "AtriumOptions", "simulate"]
 
+# By class column, the truth's column with the probability of the class that sorts last
+CLASS_PROBABILITIES = {"recurrence": "recurrence_probability"}
 MODALITIES = ("lge", "black_blood")
 
 # Brightness of a tissue over that of the left atrium's blood in LGE, for both modalities

@@ -81,6 +81,8 @@ class FemurOptions:
 _FIXED = ("counts", "size", "spacing", "bump_clock", "bump_along", "bump_around")
 _SHAPE = tuple(one.name for one in fields(Shape) if one.name != "uneven")
 _UNEVEN = tuple(f"uneven_{place:02d}" for place in range(UNEVEN_PLACES))
+# What the shape has without its pose
+SHAPE_PARAMETERS = ("bump_height", "scale", *_SHAPE, *_UNEVEN)
 _OF_EACH_AXIS = ("rotation", "shift", "pelvis_rotation")
 
 

@@ -3,19 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from lmcore.analysis.classification import (
-    classify_subjects,
-    cross_validate,
-    predict_test,
-    read_truth,
-)
+from lmcore.analysis.classification import classify_subjects, predict_test
 from lmcore.analysis.descriptors import Descriptors
+from lmcore.analysis.held_out import cross_validate
 from lmcore.analysis.numbers import read_numbers
+from lmcore.analysis.perceptron import Perceptron
+from lmcore.analysis.truth import read_truth
 from lmcore.errors import InputError
+from lmcore.particles.table import particle_table, read_aligned
 from lmcore.points.landmarks import landmark_table
 
 Z = 1.959963984540054
+NARROW = Perceptron((8,))
 
 
 def population(sizes, separation, seed=0):
@@ -40,10 +41,11 @@ def write(folder, points, labels, splits):
 
 def classify(folder, **options):
     output, numbers = folder / "classification.csv", folder / "classification.numbers.csv"
-    options = {"seed": 5, "repeats": 2} | options
+    options = {"seed": 5, "repeats": 2, "hidden_layers": [8], "iterations": 60} | options
     classify_subjects(
-        folder / "landmarks.csv", folder / "subjects.csv", "kind", output, numbers, **options
-    )
+        folder / "landmarks.csv", folder / "subjects.csv", "kind", output, numbers,
+        folder / "predictions.csv", **options,
+    )  # fmt: skip
     table = pd.read_csv(output, dtype=str, keep_default_na=False)
     return table, read_numbers(numbers).set_index("name")
 
@@ -76,14 +78,14 @@ def test_separate_classes_are_told_apart_without_an_error(tmp_path, splits):
 def test_shuffled_labels_are_answered_at_chance():
     points, group = population([30, 30], separation=12)
     shuffled = np.random.default_rng(2).permutation(group)
-    right = cross_validate(points.reshape(60, 6), shuffled, seed=1, hidden=8, folds=5, repeats=3)
+    found = cross_validate(points.reshape(60, 6), shuffled, 1, NARROW, folds=5, repeats=3)
     standard_error = np.sqrt(0.5 * 0.5 / 60)
-    assert abs(right.mean() - 0.5) < 3 * standard_error
+    assert abs(found.right.mean() - 0.5) < 3 * standard_error
 
 
 def test_shares_of_cross_validation_are_whole_numbers_of_repeats():
     points, group = population([20, 20], separation=1)
-    right = cross_validate(points.reshape(40, 6), group, seed=1, hidden=8, folds=4, repeats=3)
+    right = cross_validate(points.reshape(40, 6), group, 1, NARROW, folds=4, repeats=3).right
     assert set(np.round(right * 3, 9)) <= {0, 1, 2, 3}
     assert 0.5 < right.mean() < 1
 
@@ -111,16 +113,16 @@ def test_test_and_held_out_labels_do_not_reach_the_fit(splits):
     names = np.array([f"s{number}" for number in range(60)], dtype=object)
     labels = np.array(["a", "b"], dtype=object)[group]
     values = points.reshape(60, 6)
-    first = predict_test(Descriptors(names, values, labels, splits), hidden=8, seed=0)
+    first = predict_test(Descriptors(names, values, labels, splits, names), NARROW, seed=0)
     unseen = np.isin(splits, ["test", "held_out"])
     turned, moved = labels.copy(), values.copy()
     turned[unseen] = np.where(labels[unseen] == "a", "b", "a")
     moved[splits == "held_out"] += 100
-    second = predict_test(Descriptors(names, moved, turned, splits), hidden=8, seed=0)
+    second = predict_test(Descriptors(names, moved, turned, splits, names), NARROW, seed=0)
     assert first.tolist() == second.tolist()
     # the labels of train do reach it
     turned = np.where(labels == "a", "b", "a").astype(object)
-    third = predict_test(Descriptors(names, values, turned, splits), hidden=8, seed=0)
+    third = predict_test(Descriptors(names, values, turned, splits, names), NARROW, seed=0)
     assert (third[splits == "test"] != first[splits == "test"]).any()
 
 
@@ -180,3 +182,105 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path, sp
         classify(tmp_path, seed=seed)
         runs.append((tmp_path / "classification.csv").read_bytes())
     assert runs[0] == runs[1] != runs[2]
+
+
+def write_particles(folder, names, points):
+    """particles.csv of (N, 8, 3) aligned points; where they lie in the scans says nothing."""
+    random, affines = np.random.default_rng(8), np.stack([np.eye(4)] * len(names))
+    anywhere = random.normal(size=points.shape)
+    table = particle_table(names, anywhere, points, (9, 7, 5), 1.0, affines)
+    # subjects in another order
+    table.iloc[::-1].sort_values("landmark", kind="stable").to_csv(
+        folder / "particles.csv", index=False
+    )
+    return folder / "particles.csv"
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """40 subjects whose landmarks tell the class and whose particles do not."""
+    points, group = population([22, 18], separation=3)
+    labels = np.array(["no", "yes"])[group]
+    names = write(tmp_path, points, labels, (["train"] * 6 + ["test", "validation"]) * 5)
+    particles = np.random.default_rng(3).normal(size=(40, 8, 3))
+    return tmp_path, names, labels, particles
+
+
+def test_landmarks_and_particles_are_compared_on_the_same_splits(compared):
+    folder, names, labels, particles = compared
+    path = write_particles(folder, names, particles)
+    subjects, aligned = read_aligned(path)
+    order = [subjects.index(name) for name in names]
+    centre = (np.array([5, 7, 9]) - 1) / 2
+    np.testing.assert_allclose(aligned[order], particles - centre, atol=1e-12)
+    _, numbers = classify(
+        folder, particles=path, repeats=3, hidden_layers=[6, 6, 6], iterations=[3, 8]
+    )
+    answers = pd.read_csv(folder / "predictions.csv")
+    keyed = answers.set_index(["descriptor", "repeat", "subject"])
+    pair = [keyed.loc[name] for name in ("landmarks", "particles")]
+    pd.testing.assert_series_equal(pair[0]["fold"], pair[1]["fold"])
+    assert ((answers["probability"] > 0.5) == (answers["predicted"] == "yes")).all()
+    # every number again, from the answers alone
+    scores = {}
+    for (name, repeat, fold), part in answers.groupby(["descriptor", "repeat", "fold"]):
+        right = part["predicted"] == part["class"]
+        scores[name, repeat, fold] = {
+            "accuracy": right.mean(),
+            "balanced_accuracy": right.groupby(part["class"]).mean().mean(),
+            "auc": roc_auc_score(part["class"] == "yes", part["probability"]),
+        }
+    table = pd.DataFrame(scores).T
+    for measure in ("accuracy", "balanced_accuracy", "auc"):
+        ours, theirs = (table.loc[name, measure].unstack() for name in ("landmarks", "particles"))
+        for label, values in (
+            ("landmark", ours), ("particle", theirs), ("landmark_minus_particle", ours - theirs)
+        ):  # fmt: skip
+            row = numbers.loc[f"{label}_{measure}"]
+            assert row["value"] == pytest.approx(values.to_numpy().mean(), abs=1e-8)
+            assert row["ci_low"] < row["value"] < row["ci_high"]
+            spread = numbers.loc[f"{label}_{measure}_sd", "value"]
+            assert spread == pytest.approx(values.mean(axis=1).std(), abs=1e-8)
+    assert numbers.loc["landmark_minus_particle_auc", "ci_low"] > 0
+    assert numbers.loc["landmark_accuracy", "value"] == pytest.approx(
+        numbers.loc["cv_accuracy", "value"]
+    )
+    assert numbers.loc["cv_auc", "value"] == numbers.loc["landmark_auc", "value"]
+
+
+def test_subjects_without_particles_take_no_part_in_the_comparison(compared, caplog):
+    folder, names, _, particles = compared
+    path = write_particles(folder, names[3:], particles[3:])
+    with caplog.at_level("WARNING", logger="lmcore"):
+        _, numbers = classify(folder, particles=path)
+    assert "3 subjects without particles take no part" in caplog.text
+    assert "s000, s001, s002" in caplog.text
+    assert numbers.loc["cv_accuracy", "n"] == 40
+    assert set(numbers.loc[["landmark_auc", "particle_auc"], "n"]) == {37}
+    answers = pd.read_csv(folder / "predictions.csv")
+    assert answers.groupby("descriptor")["subject"].nunique().tolist() == [37, 37]
+    path = write_particles(folder, names[:6], particles[:6])
+    _, numbers = classify(folder, particles=path)
+    assert "have particles, fewer than the 5 folds" in caplog.text
+    assert "cv_auc" in numbers.index
+    assert "particle_auc" not in numbers.index
+
+
+def test_the_true_probability_is_scored_as_it_is(compared):
+    folder, names, labels, _ = compared
+    random = np.random.default_rng(1)
+    truth = pd.DataFrame({"subject": names, "width": random.normal(size=40)})
+    truth["chance"] = np.clip(0.5 + 0.3 * (labels == "yes") - 0.6 * random.random(40), 0, 1)
+    truth.to_csv(folder / "truth.csv", index=False)
+    _, numbers = classify(
+        folder, truth=folder / "truth.csv", truth_columns=["width"], truth_probability="chance"
+    )
+    said = truth["chance"] > 0.5
+    right = said == (labels == "yes")
+    assert numbers.loc["true_probability_accuracy", "value"] == pytest.approx(right.mean())
+    balanced = right.groupby(labels).mean().mean()
+    assert numbers.loc["true_probability_balanced_accuracy", "value"] == pytest.approx(balanced)
+    area = roc_auc_score(labels == "yes", truth["chance"])
+    assert numbers.loc["true_probability_auc", "value"] == pytest.approx(area)
+    # and the classifier from parameters that say nothing
+    assert numbers.loc["best_possible_auc", "ci_low"] < 0.5

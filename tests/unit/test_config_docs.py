@@ -16,6 +16,7 @@ from lmcore.configuration import (
 
 ROOT = Path(__file__).parents[2]
 REQUIRED, NONE = "required", "–"
+NO_KEYS = ("", "experiments", "experiments.NAME", "variants.NAME", "studies.NAME")
 ROW = re.compile(r"^\| `([\w.]+)` \| (`[^`]*`|required|–) \| \S.*\|$", re.MULTILINE)
 
 
@@ -33,7 +34,7 @@ def keys_of(part: dict, schema: dict, path: str = "", required: bool = False):
     inner = [one for one in alternatives if "properties" in one]
     open_mapping = isinstance(part.get("additionalProperties"), dict)
     holder = inner and "anyOf" not in part and part.get("default", {}) == {}
-    if path not in ("", "experiments", "experiments.NAME", "variants.NAME") and not holder:
+    if path not in NO_KEYS and not holder:
         yield path, REQUIRED if required else part.get("default", NONE)
     if open_mapping:
         yield from keys_of(part["additionalProperties"], schema, f"{path}.NAME")

@@ -7,8 +7,10 @@ from lmcore.configuration import (
     check_configuration,
     check_run,
     expand_runs,
+    expand_studies,
     fill_defaults,
     merge,
+    particle_count,
 )
 from lmcore.errors import InputError
 
@@ -95,8 +97,24 @@ def experiment(*lines: str) -> str:
             "(simulate)",
         ),
         (
+            experiment("training: {subjects: {fold: 3, folds: 3}}"),
+            "experiments.mine.training.subjects: fold 3 of 3; they count from 0",
+        ),
+        (
             experiment("redundancy: {retain: 17}"),
             "experiments.mine.redundancy.retain is 17, more than the 16 of model.landmarks",
+        ),
+        (
+            experiment("model: {initial_landmarks: particles}"),
+            "experiments.mine.model.initial_landmarks is particles: the block particles has to ask "
+            "for as many as there are landmarks (16), its count is 0",
+        ),
+        (
+            experiment(
+                "model: {landmarks: 80, initial_landmarks: particles}", "particles: {count: 79}"
+            ),
+            "experiments.mine.model.initial_landmarks is particles: the block particles has to ask "
+            "for as many as there are landmarks (80), its count is 79",
         ),
         (
             experiment("variants: {few: {model: {landmarks: 3}, redundancy: {retain: 4}}}"),
@@ -169,6 +187,15 @@ def test_shares_of_the_split_add_up():
         runs_of(text)
 
 
+def test_each_engine_has_its_own_number_of_particles():
+    def count(block: str) -> int:
+        return particle_count(runs_of(experiment(f"particles: {block}"))["mine"]["particles"])
+
+    assert count("{}") == 256
+    assert count("{engine: shapeworks}") == 2048
+    assert count("{engine: shapeworks, count: 64}") == 64
+
+
 class TestDefaults:
     def test_at_every_depth(self):
         run = runs_of("run: [mine]\nexperiments: {mine: {population: {simulate: toy}}}")["mine"]
@@ -184,10 +211,12 @@ class TestDefaults:
         assert runs_of(text)["mine"]["training"]["regularization"] == 0.5
 
     def test_of_a_mapping_where_nothing_would_do(self):
-        text = experiment("analyses: {classification: {hidden: 9}}")
+        text = experiment("analyses: {classification: {folds: 3}}")
         text = text.replace("simulate: toy", "simulate: toy, class: kind")
         analyses = runs_of(text)["mine"]["analyses"]
-        assert analyses["classification"] == {"hidden": 9, "folds": 5, "repeats": 10}
+        assert analyses["classification"] == {
+            "hidden_layers": [32], "iterations": 300, "folds": 3, "repeats": 10
+        }  # fmt: skip
         assert analyses["clustering"] is None
 
     def test_nothing_given_is_overwritten_or_changed(self):
@@ -245,9 +274,29 @@ class TestVariants:
         assert set(runs_of(text.replace("[mine]", "[other]"))) == {"other"}
 
 
+def test_a_study_is_of_runs_that_are_there_and_left_out_where_they_are_not_done():
+    config = yaml.safe_load(TestVariants.text)
+    config["experiments"]["other"] = TOY
+    runs = runs_of(yaml.safe_dump(config))
+
+    def expand(*names):
+        study = {"question": "?", "x": "x", "panels": {"Dice": ["dice_after"]}}
+        study["runs"] = dict.fromkeys(names, 1)
+        return list(expand_studies(config | {"studies": {"a": study}}, runs))
+
+    assert expand("mine", "mine/variants/free") == ["a"]
+    assert expand("mine", "other/variants/any") == []  # other is not in run
+    for name, hint in (("mine/variants/fre", "mine/variants/free"), ("othr/variants/x", "other")):
+        with pytest.raises(InputError, match=f"studies.a.runs names {name}, .*did you mean {hint}"):
+            expand("mine", name)
+
+
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "config.yaml", *sorted((ROOT / "config").rglob("*.yaml"))],
+    [
+        *(ROOT / name for name in ("config.yaml", "benchmarks/growth.yaml")),
+        *sorted((ROOT / "config").rglob("*.yaml")),
+    ],
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_shipped_configurations_are_right(path):
@@ -255,4 +304,6 @@ def test_shipped_configurations_are_right(path):
         yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")),
         yaml.safe_load(path.read_text(encoding="utf-8")),
     )
-    assert runs_of(yaml.safe_dump(config))
+    runs = runs_of(yaml.safe_dump(config))
+    config = fill_defaults(config, SCHEMA)
+    assert list(expand_studies(config, runs)) == list(config["studies"])

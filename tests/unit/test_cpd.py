@@ -11,6 +11,7 @@ from lmcore.particles.surface import (
     spacing_variation,
     spread_points,
 )
+from lmcore.particles.table import NAMES
 from lmcore.points.procrustes import align
 from lmcore.points.thinning import farthest_points
 
@@ -102,5 +103,5 @@ def test_a_turned_and_shifted_subject_gets_its_own_points_back(monkeypatch):
 
 
 def test_the_engine_says_what_it_is_and_is_not():
-    assert cpd.NAME == "coherent point drift (biocpd), not ShapeWorks"
+    assert NAMES["cpd"] == "coherent point drift (biocpd), not ShapeWorks"
     assert {"stiffness", "width", "rounds_at_most"} <= set(cpd.parameters())

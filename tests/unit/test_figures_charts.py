@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing import bare_axes, classification_table, importance_table
+from drawing import bare_axes, importance_table
 from matplotlib.colors import to_rgb
 
 from lmcore.figures import analyses, charts, experiment, style
@@ -151,32 +151,6 @@ def test_interval_of_a_class_mean_is_a_bootstrap_over_its_subjects():
     # binomial: 0.8 -+ 1.96 * 0.04
     assert wide == pytest.approx([0.722, 0.878], abs=0.02)
     assert narrow == [0.5, 0.5]
-
-
-def test_classification_figure_counts_test_subjects_and_averages_all(tmp_path, saved):
-    # nobody is predicted c, which has its column still; a class may be called NA
-    path = classification_table(tmp_path, ["", "", "NA", "NA", "b$b", "NA"])
-    analyses.plot_classification(path, [tmp_path / "out.png"], "mine")
-    confusion, means = saved[0].axes
-    counts = np.array([int(text.get_text()) for text in confusion.texts]).reshape(3, 3)
-    assert counts.tolist() == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
-    names = ["NA", r"b\$b", "c"]
-    assert [label.get_text() for label in confusion.get_yticklabels()] == names
-    assert [label.get_text() for label in confusion.get_xticklabels()] == names
-    assert confusion.get_title() == "test split, n = 4"
-    assert (confusion.get_xlabel(), confusion.get_ylabel()) == ("predicted class", "class")
-    bars = sorted((bar for group in means.containers for bar in group), key=lambda bar: bar.get_y())
-    assert [bar.get_width() for bar in bars] == pytest.approx([0.5, 0.5, 0])
-    assert means.get_title().endswith("n = 6")
-    assert means.get_xlim() == (0, 1)
-
-
-def test_classification_figure_without_test_predictions_keeps_the_cross_validation(tmp_path, saved):
-    path = classification_table(tmp_path, [""] * 6)
-    analyses.plot_classification(path, [tmp_path / "out.png"], "mine")
-    confusion, means = saved[0].axes
-    assert [text.get_text() for text in confusion.texts] == ["no prediction for test subjects"]
-    assert len(means.containers) == 3
 
 
 def test_confusion_of_many_classes_is_named_without_counts():

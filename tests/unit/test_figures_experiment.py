@@ -6,7 +6,7 @@ import pandas as pd
 from drawing import (
     analysis_files,
     bare_axes,
-    classification_table,
+    classification_tables,
     importance_table,
     on_pixels,
     shown_points,
@@ -23,6 +23,7 @@ from lmcore.figures import (
     selection,
     style,
 )
+from lmcore.figures.classification import plot_classification
 from lmcore.points.geometry import index_to_normalised
 
 
@@ -118,7 +119,7 @@ def test_every_figure_is_rendered_without_a_warning(run, recwarn):
     experiment.plot_importance(folder / "importance.csv", 2, to("importance"), "mine")
     analyses.plot_clustering(folder / "clustering.csv", to("clustering"), "mine")
     for name, predicted in (("tested", ["", "", "NA", "c", "c", "NA"]), ("untested", [""] * 6)):
-        analyses.plot_classification(classification_table(folder, predicted), to(name), "mine")
+        plot_classification(*classification_tables(folder, predicted), to(name), "mine")
     weights, choice = folder / "weights.csv", folder / "choice.json"
     analyses.plot_regularization(weights, choice, to("regularization"), "mine")
     paper.figure_2(

@@ -41,17 +41,8 @@ def files(tmp_path):
         "counted": vertices[:, 2] > 8,
         "bump": front,
     }
-    random = np.random.default_rng(0)
-    points = random.uniform(-0.5, 0.5, (2, 5, 3))
-    example = {
-        "source": block(1), "target": block(), "registered": block(),
-        "source_segmentation": block(1), "target_segmentation": block(),
-        "registered_segmentation": block(), "source_points": points[0], "target_points": points[1],
-        "numbers": np.arange(1, 6), "retained": np.array([True, True, False, True, True]),
-    }  # fmt: skip
-    attributes = {"control": "normal", "case": "a$cam", "oriented": True,
-                  "source": "s7", "target": "s1"}  # fmt: skip
-    write(tmp_path / "mean_shapes.h5", found, example, attributes)
+    attributes = {"control": "normal", "case": "a$cam", "oriented": True}
+    write(tmp_path / "mean_shapes.h5", found, attributes)
     names = [f"s{number}" for number in range(CONTROLS + CASES)]
     scores = np.r_[np.linspace(1, 2, CONTROLS), 2.5, 3, 9]
     table = {"subject": names, "split": "test", "mahalanobis": scores}
@@ -59,9 +50,10 @@ def files(tmp_path):
     table |= {"mahalanobis_in_sample": np.r_[[5 / np.sqrt(6)] * CONTROLS, 3, 4, 5]}
     pd.DataFrame(table).to_csv(tmp_path / "mean_shapes.csv", index=False)
     rows = [number_row("mahalanobis_auc", 0.875, "", 9, (0.5, 0.96)),
+            number_row("mahalanobis_auc_p", 0.04, "", 9),
             number_row("mahalanobis_modes_in_sample", CONTROLS - 1, "modes", 9)]  # fmt: skip
     write_numbers(tmp_path / "mean_shapes.numbers.csv", rows)
-    return tmp_path, found, example, attributes
+    return tmp_path, found, attributes
 
 
 @pytest.fixture(autouse=True)
@@ -70,13 +62,33 @@ def coarse(monkeypatch):
         monkeypatch.setattr(module, "DPI", 60)
 
 
-def write(path, found, example, attributes):
+def write(path, found, attributes=()):
     with h5py.File(path, "w") as file:
         for name, values in found.items():
             file[name] = values
-        for name, values in example.items():
-            file[f"example/{name}"] = values
         file.attrs.update(attributes)
+
+
+@pytest.fixture
+def registered(tmp_path):
+    """Files of two pairs of which the last, s7 to s1, is a case to a control."""
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2, 5, 3))
+    content = {
+        "source": block(1), "target": block(), "registered": block(),
+        "source_segmentation": block(1), "target_segmentation": block(),
+        "registered_segmentation": block(), "oriented": True, "spacing": SPACING,
+        "affine": np.stack([np.diag([SPACING] * 3 + [1])] * 2),
+    }  # fmt: skip
+    content = {name: np.stack([values] * 2) for name, values in content.items()} | {
+        "source_points": points[0], "target_points": points[1], "numbers": np.arange(1, 6),
+        "retained": np.array([True, True, False, True, True]),
+        "source_subjects": [b"s7", b"s7"], "target_subjects": [b"s8", b"s1"],
+    }  # fmt: skip
+    groups = {"subject": ["s7", "s8", "s1"], "image": "x", "split": "test"}
+    table = pd.DataFrame(groups | {"kind": ["a$cam", "a$cam", "normal"]})
+    table.to_csv(tmp_path / "subjects.csv", index=False)
+    write(tmp_path / "pairs.h5", content)
+    return content, (tmp_path / "pairs.h5", tmp_path / "subjects.csv", "kind")
 
 
 def population_of(folder, **changes):
@@ -97,7 +109,7 @@ def three_files(folder):
 
 
 def test_outward_is_red_inward_blue_and_what_is_cut_grey(files):
-    folder, found, _, _ = files
+    folder, found, _ = files
     means = MeanShapes(folder / "mean_shapes.h5")
     assert means.limit() == 2.0
     shades, counted = means.shades("distance"), found["counted"]
@@ -121,7 +133,7 @@ def test_the_front_is_seen_in_front_and_not_from_behind(files):
 
 
 def test_the_rim_of_a_region_is_drawn_on_the_side_that_is_seen(files):
-    _, found, _, _ = files
+    _, found, _ = files
     surface = surface_of(block(), SPACING)
     upper = surface.vertices[:, 2] > 14  # a level line around the block
     view = View(
@@ -143,7 +155,7 @@ def test_the_rim_of_a_region_is_drawn_on_the_side_that_is_seen(files):
 
 
 def test_the_figure_says_what_is_degenerate_and_what_is_chance(files, saved):
-    folder, found, example, attributes = files
+    folder, found, attributes = files
     mean_shapes.plot_mean_shapes(*three_files(folder), [folder / "x.png"], "fish")
     top, middle, bottom = saved[0].subfigs
     assert "black: rim of the true bump" in top.get_suptitle()
@@ -158,7 +170,7 @@ def test_the_figure_says_what_is_degenerate_and_what_is_chance(files, saved):
     assert sum(heights) == CONTROLS + CASES
 
     found["corrected_p"][:] = 0.2
-    write(folder / "mean_shapes.h5", found, example, attributes)
+    write(folder / "mean_shapes.h5", found, attributes)
     mean_shapes.plot_mean_shapes(*three_files(folder), [folder / "x.png"], "fish")
     middle = saved[1].subfigs[1]
     assert "more than chance nowhere" in middle.get_suptitle()
@@ -168,11 +180,11 @@ def test_the_figure_says_what_is_degenerate_and_what_is_chance(files, saved):
 
 
 def test_points_without_a_surface_are_spheres(files, saved):
-    folder, found, _, attributes = files
+    folder, found, attributes = files
     kept = slice(None, None, 9)
     del found["faces"], found["bump"]
     points = {name: values[kept] for name, values in found.items()}
-    write(folder / "mean_shapes.h5", points, {}, attributes | {"oriented": False})
+    write(folder / "mean_shapes.h5", points, attributes | {"oriented": False})
     mean_shapes.plot_mean_shapes(*three_files(folder), [folder / "x.png"], "fish")
     top = saved[0].subfigs[0]
     assert "along its normals" in top.get_suptitle()
@@ -222,10 +234,9 @@ def test_figure_6_needs_a_mask_and_a_control(files, changes):
         localized.figure_6(path, folder / "mean_shapes.h5", [folder / "x.png"], "fish")
 
 
-def test_figure_7_zooms_into_the_region(files, saved):
-    folder, *_ = files
-    path = population_of(folder)
-    localized.figure_7(path, folder / "mean_shapes.h5", [folder / "x.png"], "fish")
+def test_figure_7_zooms_into_the_region(registered, tmp_path, saved):
+    path = population_of(tmp_path)
+    localized.figure_7(path, *registered[1], [tmp_path / "x.png"], "fish")
     top, _, below, _ = saved[0].subfigs
     assert [axes.get_title() for axes in top.axes] == [r"source: a\$cam s7", "target: normal s1"]
     before, after = below.axes[:3], below.axes[3:]
@@ -243,9 +254,8 @@ def test_figure_7_zooms_into_the_region(files, saved):
     assert only_moved == [True, False]
 
 
-def test_figure_7_needs_segmentations(files):
-    folder, found, example, attributes = files
-    del example["registered_segmentation"]
-    write(folder / "mean_shapes.h5", found, example, attributes)
+def test_figure_7_needs_segmentations(registered, tmp_path):
+    content, files = registered
+    write(files[0], {k: v for k, v in content.items() if k != "registered_segmentation"})
     with pytest.raises(InputError, match="figure 7 needs segmentations"):
-        localized.figure_7(population_of(folder), folder / "mean_shapes.h5", ["x.png"], "fish")
+        localized.figure_7(population_of(tmp_path), *files, ["x.png"], "fish")

@@ -19,15 +19,23 @@ def encoder():
     return found
 
 
-@pytest.mark.parametrize("at_a_time", [2, 16])
-def test_landmarks_of_every_image(population, blobs, encoder, monkeypatch, at_a_time):
-    monkeypatch.setattr(inference, "IMAGES_AT_A_TIME", at_a_time)
+@pytest.mark.parametrize(
+    ("images", "voxels", "largest"),
+    [(2, 2**24, 2), (16, 2**24, 5), (16, 3 * 16 * 32, 3), (16, 1, 1)],
+)
+def test_landmarks_of_every_image(population, blobs, encoder, monkeypatch, images, voxels, largest):
+    monkeypatch.setattr(inference, "IMAGES_AT_A_TIME", images)
+    monkeypatch.setattr(inference, "VOXELS_AT_A_TIME", voxels)
+    together = []
+    encoder.register_forward_pre_hook(lambda _, given: together.append(len(given[0])))
     path, _ = population(["train"] * 5)
     images = torch.from_numpy(blobs(5, (16, 32)))
     expected = torch.cat([encoder(image[None]) for image in images]).detach()
     assert (expected[0] - expected[1]).abs().max() > 0.01
+    together.clear()
     with Population(path) as opened:
         every = find_landmarks(encoder, opened)
+        assert (max(together), sum(together)) == (largest, 5)
         some = find_landmarks(encoder, opened, [4, 0, 3])
     assert every.dtype == np.float64
     np.testing.assert_allclose(every, expected, atol=1e-6)

@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 import pyvista
 from scipy.ndimage import map_coordinates
+from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
-from lmcore.analysis.mean_shapes import compare_mean_shapes, compare_points
+from lmcore.analysis.mean_shapes import compare_mean_shapes
 from lmcore.analysis.numbers import read_numbers
 from lmcore.analysis.true_bump import bump_numbers, carry, read_truth, strongest_outward
 from lmcore.errors import InputError
 from lmcore.files import write_csv
+from lmcore.points.files import write_points
 from lmcore.points.geometry import apply_affine, index_to_normalised
 from lmcore.points.landmarks import landmark_table
 from lmcore.points.procrustes import Rigid
+from lmcore.population.given import import_landmarks
 from lmcore.population.segmentations import distance_transform
 from lmcore.population.store import Population, Record, write_population
 
@@ -82,9 +85,8 @@ def population(tmp_path_factory):
     points = index_to_normalised(np.array(on_grid)[:, ::12], SHAPE)
     points += random.normal(0, 0.03, points.shape)  # 0.7 mm
     affines = np.stack([record.affine for record in records])
-    for name, kept in (("all", len(points[0])), ("retained", len(points[0]) - 2)):
-        table = landmark_table(names, points[:, :kept], range(1, kept + 1), SHAPE, affines)
-        write_csv(folder / f"{name}.csv", table)
+    table = landmark_table(names, points, range(1, len(points[0]) + 1), SHAPE, affines)
+    write_csv(folder / "retained.csv", table)
     splits = (["train"] * 4 + ["test"]) * 3
     groups = ["control"] * CONTROLS + ["cam"] * len(HEIGHTS)
     subjects = {"subject": names, "image": "x.nii.gz", "split": splits[: len(names)]}
@@ -95,7 +97,13 @@ def population(tmp_path_factory):
         file["points"] = np.float32(world[::-1])
         file["bump"] = share_of(unit) > 0.5
         file["cut"] = unit[:, 2] < -0.85
+        file["triangles"] = ConvexHull(unit).simplices
     return folder
+
+
+def write_points_of(folder, names, shapes):
+    for name, points in zip(names, shapes, strict=True):
+        write_points(folder / f"{name}.txt", points)
 
 
 def compare(folder, out, **changes):
@@ -104,7 +112,6 @@ def compare(folder, out, **changes):
         "population_path": folder / "population.h5",
         "subjects_path": folder / "subjects.csv",
         "landmarks_path": folder / "retained.csv",
-        "all_path": folder / "all.csv",
         "class_column": "group",
         "control": "control",
         "kernel": "thin_plate",
@@ -146,7 +153,7 @@ def test_the_test_at_each_vertex_finds_the_bump_and_hardly_more(compared):
     assert values["different_on_bump"] > 0.4  # the spline carries it a little beyond
     assert values["smallest_corrected_p"] < 0.02
     with h5py.File(out / "mean_shapes.h5") as file:
-        found = {name: file[name][:] for name in file if name != "example"}
+        found = {name: file[name][:] for name in file}
     on, counted = found["bump"] & found["counted"], found["counted"]
     assert (found["corrected_p"][on] < 0.05).mean() > 0.95
     assert found["difference"][on].mean() < -1.5
@@ -183,20 +190,6 @@ def test_meshes_lie_about_the_centre_and_carry_the_distance(compared):
     assert control["distance"].min() == pytest.approx(-values["largest_outward_mm"], abs=1e-5)
     assert far @ AT / np.linalg.norm(far) > 0.9
     assert case.volume > control.volume + 100
-
-
-def test_the_example_is_a_case_registered_to_a_control_of_the_test_split(compared):
-    _, out = compared
-    with h5py.File(out / "mean_shapes.h5") as file:
-        assert (file.attrs["source"], file.attrs["target"]) == ("s10", "s04")
-        example = {name: values[:] for name, values in file["example"].items()}
-    target = example["target_segmentation"] >= 0.5
-    before, after = (
-        (target != (example[f"{name}_segmentation"] >= 0.5)).mean()
-        for name in ("source", "registered")
-    )
-    assert after < 0.5 * before
-    assert example["retained"].sum() == len(example["retained"]) - 2
 
 
 def test_without_truth_there_are_no_numbers_of_a_bump(population, tmp_path):
@@ -295,9 +288,15 @@ def test_given_points_that_differ_by_a_bump_are_told_apart(tmp_path):
         shapes.append(points @ turn + random.normal(0, 20, 3))
         labels.append("b" if height else "a")
     names = [f"p{number}" for number in range(21)]
-    outputs = [tmp_path / f"mean_shapes{end}" for end in (".csv", ".numbers.csv", ".h5")]
-    compare_points(names, labels, np.array(shapes), "a", 1, *outputs)
-    values = read_numbers(outputs[1]).set_index("name")["value"]
+    write_points_of(tmp_path, names, shapes)
+    table = {"subject": names, "landmarks": [f"{name}.txt" for name in names], "group": labels}
+    write_csv(tmp_path / "table.csv", pd.DataFrame(table))
+    outputs = tmp_path / "retained.csv", tmp_path / "subjects.csv"
+    import_landmarks(tmp_path / "table.csv", None, "group", *outputs)
+    given = {"population_path": None, "truth_path": None, "surface_path": None}
+    values = compare(tmp_path, tmp_path / "out", control="a", **given)
+    outputs = [tmp_path / "out" / f"mean_shapes{end}" for end in (".csv", ".numbers.csv", ".h5")]
+    assert list((tmp_path / "out/surfaces").iterdir()) == []
     assert values["mahalanobis_auc"] > 0.95
     with h5py.File(outputs[2]) as file:
         assert "faces" not in file

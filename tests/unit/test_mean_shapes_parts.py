@@ -1,26 +1,20 @@
 """Parts of the comparison of two groups against closed forms and oracles."""
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.transform import Rotation
 from scipy.stats import kstest
 
+from lmcore.analysis.descriptors import Descriptors
 from lmcore.analysis.group_difference import (
-    bootstrap_auc,
     corrected_p_values,
-    in_sample,
-    leave_persons_out,
     of_persons,
     permutation_p_values,
+    score_groups,
 )
-from lmcore.analysis.group_example import choose_subject, registered_pair
-from lmcore.analysis.mahalanobis import CrossFit, Estimator
-from lmcore.analysis.mean_shapes import compare_points
+from lmcore.analysis.mahalanobis import Estimator
 from lmcore.analysis.mean_surfaces import (
     AlignedFrame,
     level_surface,
@@ -28,13 +22,11 @@ from lmcore.analysis.mean_surfaces import (
     signed_distance,
     vertex_areas,
 )
-from lmcore.analysis.numbers import read_numbers
-from lmcore.discovery.objective import Registrar
-from lmcore.points.landmarks import Landmarks
+from lmcore.analysis.separation import auc_interval
+from lmcore.analysis.two_groups import Groups
 from lmcore.points.procrustes import align, generalised_procrustes
 from lmcore.population.store import Population, Record, write_population
 
-REAL = os.environ.get("LMCORE_REAL_DATA")
 SHAPE, SPACING = (30, 24, 27), 1.5  # z, y, x
 CENTRE = np.array([19.0, 17.0, 22.5])  # x, y, z mm
 
@@ -161,39 +153,41 @@ def test_corrected_p_values_by_hand():
     np.testing.assert_allclose(found, [0.04, 0.5, 0.16 / 3, 0.16 / 3])
 
 
-def test_sides_of_a_person_are_averaged():
+def test_sides_of_a_person_are_averaged_within_a_group():
     values = np.array([[1.0, 2], [3, 4], [5, 6], [9, 8]])
     means, cases = of_persons(values, [True, False, False, True], np.array(["b", "a", "a", "c"]))
     np.testing.assert_allclose(means, [[4, 5], [1, 2], [9, 8]])
     assert cases.tolist() == [False, True, True]
+    # one side of b is normal: it stays a control
+    means, cases = of_persons(values, [True, False, False, True], np.array(["b", "b", "a", "b"]))
+    np.testing.assert_allclose(means, [[5, 6], [3, 4], [5, 5]])
+    assert cases.tolist() == [False, False, True]
 
 
-def test_auc_by_hand_and_its_interval_counts_persons():
-    cases = np.array([False, True, False, False, True])
-    # each case is held against each control by the model that left the control out
-    fit = CrossFit(np.array([1.0, 2.0, 3.0]), np.array([[2.0, 0.0], [2.0, 5.0], [4.0, 3.5]]))
-    value, (low, high) = bootstrap_auc(fit, cases, np.arange(5), 0)
-    assert value == pytest.approx((1 + 0 + 0.5 + 1 + 1 + 1) / 6)
-    assert 0 <= low < value < high <= 1
+def groups_of(shapes, cases, persons=None):
+    names = np.array([f"s{number:02d}" for number in range(len(shapes))], dtype=object)
+    classes = np.where(cases, "cam", "control").astype(object)
+    persons = names if persons is None else np.asarray(persons, dtype=object)
+    values, splits = shapes.reshape(len(shapes), -1), np.full(len(shapes), "train", object)
+    return Groups.of(Descriptors(names, values, classes, splits, persons), shapes, "control")
 
-    random = np.random.default_rng(0)
-    cases = np.arange(30) < 10
-    scores = random.normal(size=30) + cases
-    fit = CrossFit(scores[~cases], np.tile(scores[cases], (20, 1)))
-    twice = CrossFit(np.repeat(scores[~cases], 2), np.tile(np.repeat(scores[cases], 2), (40, 1)))
-    one = bootstrap_auc(fit, cases, np.arange(30), 5)
-    both = bootstrap_auc(twice, np.repeat(cases, 2), np.repeat(np.arange(30), 2), 5)
-    np.testing.assert_allclose(one[0], both[0])
-    np.testing.assert_allclose(one[1], both[1])
+
+def named(rows):
+    return {row["name"]: row for row in rows}
 
 
 def test_the_papers_distances_are_degenerate_with_few_controls():
-    shapes = np.random.default_rng(0).normal(size=(17, 9, 3))
-    cases = np.arange(17) >= 12
-    fit, modes = in_sample(shapes, cases)
-    assert modes == 11
-    np.testing.assert_allclose(fit.controls, 11 / np.sqrt(12))
-    assert fit.others.shape == (12, 5)
+    shapes = np.random.default_rng(0).normal(size=(17, 9, 3)) + 30 * np.eye(9, 3)
+    table, rows = score_groups(groups_of(shapes, np.arange(17) >= 12))
+    found = named(rows)
+    assert found["mahalanobis_modes_in_sample"]["value"] == 11
+    np.testing.assert_allclose(table["mahalanobis_in_sample"][:12], 11 / np.sqrt(12))
+    assert (
+        found["mahalanobis_auc_in_sample"]["value"]
+        == (table["mahalanobis_in_sample"][12:] > 3.2).mean()
+    )
+    assert 0.1 < found["mahalanobis_auc"]["value"] < 0.9
+    assert found["mahalanobis_auc_p"]["value"] > 0.05
 
 
 def test_a_control_and_its_other_side_are_left_out_of_what_they_are_held_against():
@@ -203,65 +197,12 @@ def test_a_control_and_its_other_side_are_left_out_of_what_they_are_held_against
     base = 15 * random.normal(size=(20, 3))
     shapes = base + np.concatenate([controls.reshape(24, 20, 3), others])
     cases, persons = np.arange(30) >= 24, np.r_[np.repeat(np.arange(12), 2), np.arange(12, 18)]
-    fit = leave_persons_out(shapes, cases, persons)
-    without = shapes[(persons != 4) & ~cases]
-    reference = Estimator().fit(without)
-    np.testing.assert_allclose(fit.controls[8:10], reference(shapes[8:10]))
-    np.testing.assert_allclose(fit.others[9], reference(others + base))
-    careless = leave_persons_out(shapes, cases, np.arange(30))
-    honest, _ = bootstrap_auc(fit, cases, persons, 0)
-    leaking, _ = bootstrap_auc(careless, cases, persons, 0)
-    assert 0.2 < honest < 0.8
-    assert leaking == 1.0  # of groups that do not differ
-
-
-def test_the_example_is_of_the_split_that_proves_most_and_has_a_segmentation():
-    splits = ["train", "validation", "test", "test", "held_out"]
-    segmented = np.array([True, True, False, True, True])
-    assert choose_subject([0, 1, 2, 3, 4], splits, segmented) == 3
-    assert choose_subject([0, 1, 2], splits, segmented) == 1
-    assert choose_subject([2], splits, segmented) == 2
-
-
-@pytest.mark.parametrize("kernel", ["paper", "thin_plate"])
-def test_the_example_is_registered_as_the_engine_does(tmp_path, blobs, kernel):
-    shape, random = (14, 12, 17), np.random.default_rng(0)
-    images = blobs(2, shape)
-    masks = (images[:, 0] > 0.4).astype(np.uint8)
-    records = [
-        Record(image, np.eye(4), shape, mask, np.zeros(shape, np.float32))
-        for image, mask in zip(images, masks, strict=True)
-    ]
-    path = tmp_path / "population.h5"
-    write_population(path, ["a", "b"], shape, 1, {}, records, spacing=3.0, segmented=True)
-    points = random.uniform(-0.8, 0.8, (1, 9, 3)) + random.uniform(-0.1, 0.1, (2, 9, 3))
-    # the table's order is not the population's
-    every = Landmarks(["b", "a"], list(range(1, 10)), points[::-1], points[::-1])
-    with Population(path) as population:
-        pair = registered_pair(population, 1, 0, every, [1, 4], kernel)
-    moving = torch.from_numpy(np.stack([images[1, 0], masks[1].astype(np.float32)]))[None]
-    engine = Registrar(shape, kernel).register(
-        moving, torch.from_numpy(points[1:]), torch.from_numpy(points[:1])
-    )
-    registered, segmentation = engine.registered[0, 0].numpy()
-    np.testing.assert_allclose(pair["registered"], registered, atol=2e-4)
-    np.testing.assert_allclose(pair["registered_segmentation"], segmentation, atol=2e-3)
-    np.testing.assert_array_equal(pair["target"], images[0, 0])
-    assert np.flatnonzero(pair["retained"]).tolist() == [0, 3]
-
-
-@pytest.mark.skipif(not REAL, reason="LMCORE_REAL_DATA is not set")
-def test_nothing_separates_the_real_femurs(tmp_path):
-    files = sorted((Path(REAL) / "shapeworks_particles/femur_cut").glob("*.particles"))
-    shapes = np.stack([np.loadtxt(file) for file in files])
-    names = [file.name.split("_femur")[0] for file in files]
-    outputs = [tmp_path / f"mean_shapes{end}" for end in (".csv", ".numbers.csv", ".h5")]
-    labels, persons = [name[0] for name in names], [name[:3] for name in names]
-    compare_points(names, labels, shapes, "n", 1, *outputs, persons=persons)
-    numbers = read_numbers(outputs[1]).set_index("name")
-    found = numbers.loc["mahalanobis_auc"]
-    assert found["ci_low"] < 0.5 < found["ci_high"]
-    assert 0.4 < found["value"] < 0.6
-    assert numbers.loc["different_share", "value"] == 0
-    assert numbers.loc["smallest_corrected_p", "value"] > 0.2
-    assert numbers.loc["mahalanobis_auc_in_sample", "value"] == 1  # which is why it is no result
+    table, rows = score_groups(groups_of(shapes, cases, persons))
+    reference = Estimator().fit(shapes[(persons != 4) & ~cases])
+    np.testing.assert_allclose(table["mahalanobis"][8:10], reference(shapes[8:10]))
+    honest = named(rows)["mahalanobis_auc"]
+    assert 0.2 < honest["value"] < 0.8
+    leaking = named(score_groups(groups_of(shapes, cases))[1])["mahalanobis_auc"]
+    assert leaking["value"] == 1.0  # of groups that do not differ
+    # both sides of a person tell no more than one: 12 and 6 people
+    assert (honest["ci_low"], honest["ci_high"]) == auc_interval(honest["value"], 12, 6)

@@ -1,12 +1,11 @@
 import json
-import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from stand_in import write_stand_in
 
 from lmcore.errors import InputError
 from lmcore.particles import build
@@ -162,29 +161,8 @@ def test_a_file_that_names_no_engine_is_refused(tmp_path, content):
         read_engine(path)
 
 
-# Writes the first voxels inside each shape; fixed shapes keep what they have.
-STAND_IN = """#!{python}
-import json, os, sys
-import SimpleITK as sitk
-if sys.argv[1] == "--version":
-    sys.exit(print("stand-in 0.0"))
-project = json.load(open(sys.argv[3]))
-os.makedirs("project_particles")
-for row in project["data"]:
-    image = sitk.ReadImage(row["groomed_1"])
-    inside = zip(*(sitk.GetArrayFromImage(image) > 0).nonzero())
-    points = [image.TransformIndexToPhysicalPoint([int(i) for i in p[::-1]]) for p in inside]
-    if row.get("fixed") == "true":
-        points = [tuple(map(float, line.split())) for line in open(row["local_particles_1"])]
-    with open("project_particles/" + row["name"] + "_world.particles", "w") as file:
-        file.writelines("%f %f %f\\n" % p for p in points[:30])
-"""
-
-
 def run_stand_in(folder, stage):
-    program = folder / "stand_in_for_shapeworks"
-    program.write_text(STAND_IN.format(python=sys.executable))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    program = write_stand_in(folder)
     command = (
         f"declare -A snakemake_input=([project]={folder}/{stage}_project) "
         f"snakemake_output=([particles]={folder}/{stage}) snakemake_log=([0]={folder}/log) "
@@ -214,7 +192,7 @@ def test_a_stand_in_for_shapeworks_goes_through_both_stages_to_the_same_files(tm
     for number, points in enumerate(np.round(index).astype(int)):
         assert mask(number)[tuple(points.T[::-1])].all()
     engine = read_engine(tmp_path / "particles/engine.json")
-    assert (engine["name"], engine["version"]) == ("ShapeWorks", "stand-in 0.0")
+    assert (engine["name"], engine["version"]) == ("ShapeWorks", "stand-in for ShapeWorks 0.0")
     assert engine["parameters"]["narrow_band"] == "5"
 
     (tmp_path / "held_out/project_particles/s3_world.particles").unlink()

@@ -90,3 +90,14 @@ def test_a_rigid_map_acts_on_row_vectors():
     quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
     pose = Rigid(quarter, np.array([10.0, 20.0]))
     np.testing.assert_allclose(pose(np.array([[1.0, 0.0], [0.0, 2.0]])), [[10, 21], [8, 20]])
+
+
+def test_means_of_groups_are_aligned_with_each_other_when_all_are_with_the_mean():
+    random = np.random.default_rng(5)
+    shapes = random.normal(size=(12, 9, 3)) + 6 * random.normal(size=(9, 3))
+    shapes[8:, :4] += (2.0, -1.0, 3.0)
+    turns = Rotation.from_rotvec(random.uniform(-0.4, 0.4, (12, 3))).as_matrix()
+    _, aligned = generalised_procrustes(shapes @ turns + random.normal(size=(12, 1, 3)))
+    pose = align(aligned[8:].mean(axis=0), aligned[:8].mean(axis=0))
+    np.testing.assert_allclose(pose.rotation, np.eye(3), atol=1e-7)
+    np.testing.assert_allclose(pose.shift, 0, atol=1e-7)

@@ -10,7 +10,9 @@ import torch
 import yaml
 
 from lmcore.discovery import trainer
-from lmcore.discovery.known_maps import equivariance_loss, move_images, move_points, random_maps
+from lmcore.discovery.batch import Batch
+from lmcore.discovery.intensities import change_intensities
+from lmcore.discovery.known_maps import equivariance_loss, move_images, random_maps
 from lmcore.discovery.objective import Objective
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
@@ -100,25 +102,26 @@ class TestRobust:
             histories.append((training.sums / 3).tolist())
         assert histories[1] == pytest.approx(histories[0], rel=1e-3)
 
-    def test_loss_of_a_step(self, images):
-        """Objective of what is compared, and the distance from where known maps take landmarks."""
-        training, twin = training_on(images), training_on(images)
+    @pytest.mark.parametrize(("seed", "copies"), [(5, True), (7, False)])
+    def test_loss_of_a_step(self, images, seed, copies):
+        """Objective of what is compared, and the distance from where known maps take landmarks.
+
+        Every second step, by chance, the moved copies are compared.
+        """
+        training, twin = training_on(images, seed=seed), training_on(images, seed=seed)
         training.step()
         batch = training.images.last
-        matrix, shift = random_maps(3, SHAPE, torch.Generator().manual_seed(derive_seed(5, "maps")))
+        drawn = torch.Generator().manual_seed(derive_seed(seed, "maps"))
+        maps = random_maps(3, SHAPE, drawn)
+        seen = move_images(batch, maps)
         with torch.no_grad():
             still = twin.encoder(batch)
-            moved = twin.encoder(move_images(batch, matrix, shift)).double().numpy()
-            terms = twin.objective(compared(batch, SETTINGS), still)
-        squared = []
-        for points, found, m, s in zip(still, moved, matrix, shift, strict=True):
-            expected = (points - s).double() @ torch.linalg.inv(m.double()).T
-            squared += [
-                np.square(a - b.numpy()).sum()
-                for a, b in zip(found, expected, strict=True)
-                if b.abs().max() <= 1
-            ]
-        equivariance = np.mean(squared)
+            moved = twin.encoder(change_intensities(seen, drawn))
+            assert bool(torch.rand((), generator=drawn) < 0.5) == copies
+            pair = (seen, moved) if copies else (batch, still)
+            terms = twin.objective(compared(pair[0], SETTINGS), pair[1])
+        inside = (maps.inverse(still).abs() <= 1).all(dim=-1)
+        equivariance = (maps(moved) - still)[inside].square().sum(dim=-1).mean().item()
         assert equivariance > 1e-3
         loss, kappa, *_ = training.sums.tolist()
         weight = RECIPES["robust"].equivariance
@@ -126,10 +129,12 @@ class TestRobust:
         assert loss == pytest.approx(terms.loss.item() + weight * equivariance, rel=1e-4)
         assert kappa == pytest.approx(terms.kappa.item(), rel=1e-5)
 
-    def test_both_images_learn_to_agree(self, images):
+    def test_both_images_learn_to_agree(self, images, monkeypatch):
         """Those of the image as it is learn too, and not those of the moved one alone."""
         training = training_on(images)
-        still, equivariance = training._encode(torch.from_numpy(images[:3]))
+        batch = Batch(torch.from_numpy(images[:3]), None, None)
+        monkeypatch.setattr(training, "recipe", replace(training.recipe, copies=False))
+        _, still, equivariance = training._encode(batch)
         (gradient,) = torch.autograd.grad(equivariance, still)
         assert gradient.abs().amax(dim=(1, 2)).min() > 1e-4
 
@@ -145,7 +150,7 @@ class TestRobust:
             training = training_on(images, seed=seed)
             for _ in range(3):
                 training.step()
-        matrices = [matrix for matrix, _ in drawn]
+        matrices = [maps.matrix for maps in drawn]
         for first, again, other in zip(matrices[:3], matrices[3:6], matrices[6:], strict=True):
             assert torch.equal(first, again)
             assert not torch.equal(first, other)
@@ -153,7 +158,7 @@ class TestRobust:
 
     def test_who_sees_what(self, images, monkeypatch):
         """The encoder images as they are, and moved; the objective without illumination."""
-        training, seen, matched = training_on(images), [], []
+        training, seen, matched = training_on(images, seed=7), [], []  # which compares no copies
         training.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
         objective = Objective.__call__
 
@@ -175,13 +180,12 @@ class TestRobust:
         wider = replace(SETTINGS, widths=(4, 8, 8, 8), hidden=8, pairs=360, learning_rate=1e-2)
         training = training_on(images, wider)
         some = torch.from_numpy(images[VALIDATION * 8])
-        matrix, shift = random_maps(16, SHAPE, torch.Generator().manual_seed(1))
+        maps = random_maps(16, SHAPE, torch.Generator().manual_seed(1))
 
         def distance():
             with torch.no_grad():
-                expected = move_points(training.encoder(some), matrix, shift)
-                found = training.encoder(move_images(some, matrix, shift))
-            return equivariance_loss(found, expected).item()
+                found = training.encoder(move_images(some, maps))
+                return equivariance_loss(found, training.encoder(some), maps).item()
 
         before = distance()
         for _ in range(60):
@@ -190,8 +194,8 @@ class TestRobust:
 
     def test_a_step_whose_maps_give_no_gradient_changes_nothing(self, images, monkeypatch):
         def broken(*arguments):
-            matrix, shift = random_maps(*arguments)
-            return matrix, shift * float("nan")
+            maps = random_maps(*arguments)
+            return replace(maps, shift=maps.shift * float("nan"))
 
         monkeypatch.setattr(trainer, "random_maps", broken)
         training = training_on(images)

@@ -49,6 +49,8 @@ def sample_of(images, segmentations=None, segmented=None, mask=None, spacing=1.0
         segmented=np.zeros(n, dtype=bool) if segmented is None else np.array(segmented),
         mask=mask,
         spacing=spacing,
+        affines=np.stack([np.eye(3)] * n),
+        oriented=False,
     )
 
 
@@ -256,8 +258,10 @@ def test_pair_statistic_counts_pairs_by_their_subjects():
 
 @pytest.fixture
 def evaluate(population, tmp_path):
-    def run(splits, points, kept=(1, 3, 4, 6), oriented=True, **datasets):
+    def run(splits, points, kept=(1, 3, 4, 6), oriented=True, kinds=None, **datasets):
         path, subjects = population(splits, SHAPE)
+        if kinds:
+            pd.read_csv(subjects).assign(kind=kinds).to_csv(subjects, index=False)
         with h5py.File(path, "a") as file:
             file.attrs["oriented"] = oriented
             for name, values in datasets.items():
@@ -276,6 +280,7 @@ def evaluate(population, tmp_path):
             "paper",
             7,
             *outputs,
+            class_column="kind" if kinds else None,
         )
         pairs, numbers, examples = outputs
         return pd.read_csv(pairs), pd.read_csv(numbers).set_index("name"), examples
@@ -369,6 +374,25 @@ class TestEvaluate:
             assert value[f"{name}_loss_ratio"] == pytest.approx(ratio, rel=1e-6)
         assert numbers.loc["hd95_after", "unit"] == "pixel"
         assert numbers.loc["dice_gain", "ci_low"] < numbers.loc["dice_gain", "ci_high"]
+
+    def test_pairs_of_two_classes_have_a_dice_of_their_own(self, evaluate, blobs):
+        shapes = shapes_of(torch.from_numpy(blobs(7, SHAPE)))
+        segmented = np.ones(7, dtype=bool)
+        kinds = ["lge", "lge", "dark", "lge", "", "lge", "lge"]  # s04 has none
+        pairs, numbers, _ = evaluate(
+            SPLITS, landmarks_of(7), segmentation=shapes, segmented=segmented, kinds=kinds
+        )
+        between = (pairs["target"] == "s02") ^ (pairs["source"] == "s02")
+        between &= ~pairs[["target", "source"]].isin(["s04"]).any(axis=1)
+        for way in ("before", "after"):
+            row = numbers.loc[f"dice_between_{way}"]
+            expected = pairs.loc[between, f"dice_{way}"].mean()
+            assert row["value"] == pytest.approx(expected, rel=1e-6)
+            assert row["n"] == between.sum() == 4
+        _, numbers, _ = evaluate(
+            SPLITS, landmarks_of(7), segmentation=shapes, segmented=segmented, kinds=["lge"] * 7
+        )
+        assert not [name for name in numbers.index if "between" in name]
 
     def test_one_segmentation_makes_no_pair(self, evaluate, blobs):
         shapes = shapes_of(torch.from_numpy(blobs(7, SHAPE)))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from lmcore.analysis.descriptors import read_shapes
 from lmcore.analysis.mahalanobis import Estimator, cross_fit
 from lmcore.analysis.numbers import read_numbers
 from lmcore.analysis.overlap import dice, hd95
@@ -19,7 +20,7 @@ from lmcore.analysis.registration_examples import (
     write_pair_examples,
 )
 from lmcore.analysis.separation import auc
-from lmcore.analysis.severity import read_shapes, score_severity
+from lmcore.analysis.severity import score_severity
 from lmcore.errors import InputError
 from lmcore.particles.shapeworks import read_particles
 from lmcore.points.landmarks import landmark_table
@@ -163,6 +164,22 @@ def test_who_lacks_particles_is_left_out_of_their_numbers(skulls):
     assert numbers.loc["particles_auc", "n"] == 30
 
 
+def test_nobody_is_unseen_of_whom_the_encoder_has_seen(skulls):
+    folder, *_ = skulls
+    table, numbers = score(folder, trained_on="all")
+    assert "z_auc_unseen" not in numbers.index
+    assert table["z_unseen"].isna().all()
+    # of cross-fitted encoders a fold of the controls is unseen, whatever the split
+    folds = [
+        score(folder, trained_on={"fold": fold, "folds": 3})[0].set_index("subject")["z_unseen"]
+        for fold in range(3)
+    ]
+    controls = pd.read_csv(folder / "subjects.csv").query("group == 'control'")["subject"]
+    assert [fold[controls].notna().sum() for fold in folds] == [8, 8, 8]
+    assert (sum(fold[controls].notna() for fold in folds) == 1).all()
+    assert all(fold.drop(controls).notna().all() for fold in folds)
+
+
 def test_the_same_bytes_again(skulls):
     folder, _, _ = skulls
     score(folder, **everything(folder))
@@ -175,8 +192,8 @@ def test_errors_of_the_user_are_one_line(skulls):
     folder, _, _ = skulls
     with pytest.raises(InputError, match="0 control subjects .population.control."):
         score(folder, control="normal")
-    with pytest.raises(InputError, match="no column 'patient' .analyses.severity.person."):
-        score(folder, person="patient")
+    with pytest.raises(InputError, match="no person column 'patient'"):
+        score(folder, person_column="patient")
     table = pd.read_csv(folder / "landmarks.csv")
     table[["x", "y", "z"]] = 0.5
     table.to_csv(folder / "landmarks.csv", index=False)
@@ -221,7 +238,7 @@ def test_nothing_separates_the_real_femurs(tmp_path):
     people = {"person": [name[:3] for name in names], "group": [name[0] for name in names]}
     subjects = pd.DataFrame({"subject": names, "image": "x", "split": "held_out"} | people)
     subjects.to_csv(tmp_path / "subjects.csv", index=False)
-    table, numbers = score(tmp_path, population=None, control="n", person="person")
+    table, numbers = score(tmp_path, population=None, control="n", person_column="person")
     area = numbers.loc["z_auc"]
     assert 0.35 < area["value"] < 0.65
     assert area["ci_low"] < 0.5 < area["ci_high"]
@@ -274,18 +291,21 @@ def boxes(tmp_path):
 def test_pairs_are_chosen_by_distance_not_by_registration(boxes):
     folder, _ = boxes
     table = pd.read_csv(folder / "severity.csv")
-    # median case e, the next lower c; d alone is an unseen control
-    assert typical_pairs(table, "n") == [("e", "c"), ("e", "d")]
+    # the median case e, the nearest c and not a, which is as near but later; d alone is unseen
+    assert typical_pairs(table, "z", "n") == [("e", "c"), ("e", "d")]
     seen = table.assign(split="train")
-    assert typical_pairs(seen, "n")[1] == ("e", "b")
-    with pytest.raises(InputError, match="1 cases and 1 controls"):
-        typical_pairs(table.drop([0, 2]), "n")
+    assert typical_pairs(seen, "z", "n")[1] == ("e", "b")
+    # an unseen case goes before the median one, and the nearest by the score before the next
+    of_a = seen.assign(split=["test", *["train"] * 4], far=[3.0, 9, 1, 2, 3.5])
+    assert typical_pairs(of_a, "far", "n") == [("a", "e"), ("a", "b")]
+    with pytest.raises(InputError, match="1 cases and 2 controls"):
+        typical_pairs(table.drop([0, 2]), "z", "n")
 
 
 def test_a_case_is_registered_to_a_case_and_to_a_control(boxes):
     folder, areas = boxes
     register_groups(
-        folder / "population.h5", folder / "severity.csv", folder / "all.csv",
+        folder / "population.h5", folder / "severity.csv", "z", folder / "all.csv",
         folder / "retained.csv", "n", "thin_plate", folder / "pairs.h5", folder / "pairs.csv",
     )  # fmt: skip
     numbers = read_numbers(folder / "pairs.csv").set_index("name")
@@ -293,6 +313,8 @@ def test_a_case_is_registered_to_a_case_and_to_a_control(boxes):
         pairs = {name: file[name][()] for name in file}
     assert pairs["source_subjects"].tolist() == [b"e", b"e"]
     assert pairs["target_subjects"].tolist() == [b"c", b"d"]
+    assert pairs["spacing"].tolist() == [2.0, 2.0]
+    np.testing.assert_array_equal(pairs["affine"], np.full((2, 2, 4, 4), np.diag([2.0, 2, 2, 1])))
     assert pairs["retained"].tolist() == [True, False, False, False, True, False, False, True]
     np.testing.assert_array_equal(pairs["target_segmentation"], areas[[2, 3]])
     for k, (target, who) in enumerate(((2, "case"), (3, "control"))):

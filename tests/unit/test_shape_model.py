@@ -459,3 +459,66 @@ def test_the_figure_of_images_is_drawn(tmp_path, saved, d):
     shown = [image for axes in saved[0].findobj(lambda part: hasattr(part, "get_images"))
              for image in axes.get_images()]  # fmt: skip
     assert len(shown) == 1 + 2 * shape_modes.SHOWN
+
+
+def evaluate_given(folder, points):
+    """The shape model of given landmarks (N, M, d), which have no population."""
+    names = [f"g{number}" for number in range(len(points))]
+    low, d = points.min(), points.shape[-1]
+    affine = np.diag([np.ptp(points)] * d + [1.0])
+    affine[:d, d] = low
+    normalised = (points - low) / np.ptp(points) * 2 - 1
+    numbers, affines = range(1, points.shape[1] + 1), np.stack([affine] * len(points))
+    write_csv(
+        folder / "retained.csv", landmark_table(names, normalised, numbers, (2,) * d, affines)
+    )
+    splits = {"subject": names, "image": "", "split": "held_out"}
+    write_csv(folder / "subjects.csv", pd.DataFrame(splits))
+    evaluate_shape_model(
+        None, folder / "subjects.csv", folder / "retained.csv", "thin_plate", 5,
+        folder / "table.csv", folder / "numbers.csv", folder / "modes.h5", folder / "meshes",
+    )  # fmt: skip
+
+
+def test_given_landmarks_make_a_model_without_a_population(tmp_path, saved):
+    points = np.stack([points_of(number) for number in range(6)])
+    evaluate_given(tmp_path, points)
+    _, aligned = generalised_procrustes(points)
+    variances = plain_modes(aligned)[2]
+    table = pd.read_csv(tmp_path / "table.csv")
+    found = table.query("measure == 'compactness'")["value"].to_numpy()
+    expected = (variances.cumsum() / variances.sum())[: len(found)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert set(table["unit"]) == {"share", "mm"}
+    assert set(table["n"]) == {6, 1000}  # everybody, though nobody is in a split; random shapes
+    with h5py.File(tmp_path / "modes.h5") as file:
+        assert not file.attrs["oriented"]
+        assert len(file["landmarks/faces"]) == 0
+        first = file["landmarks/moved"][0]
+    step = 2 * np.sqrt(variances[0])
+    assert np.linalg.norm(first[1] - first[0]) == pytest.approx(2 * step, rel=1e-6)
+    mesh = pyvista.read(tmp_path / "meshes/landmarks_mode_1_plus_2sd.vtp")
+    np.testing.assert_allclose(mesh.points, first[1], rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(mesh.point_data["displacement"]), step, rtol=1e-5)
+    plot_shape_model(tmp_path / "table.csv", tmp_path / "modes.h5", [tmp_path / "a.png"], "origin")
+    text = words(saved[0])
+    assert "mode 3, − 2 SD" in text
+    assert {"x", "y", "z"} & set(text.split(" | "))  # directions that nobody knows
+
+
+def test_directions_are_named_where_they_are_known(evaluated, tmp_path, saved):
+    with h5py.File(evaluated / "modes.h5") as file:
+        assert file.attrs["oriented"]
+    plot_shape_model(
+        evaluated / "table.csv", evaluated / "modes.h5", [tmp_path / "a.png"], "origin"
+    )
+    letters = set(words(saved[0]).split(" | "))
+    assert letters & {"R", "L"}
+    assert letters & {"S", "I"}
+    assert not letters & {"x", "y", "z"}
+
+
+def test_given_points_of_a_plane_have_no_shape_model(tmp_path):
+    points = np.stack([points_of(number)[:, :2] for number in range(6)])
+    with pytest.raises(InputError, match="shape_model needs points in 3D"):
+        evaluate_given(tmp_path, points)

@@ -2,14 +2,13 @@
 
 import json
 import os
-import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from stand_in import executable, write_stand_in
 
 from lmcore.errors import InputError
 from lmcore.particles import shapeworks
@@ -19,53 +18,11 @@ ROOT = Path(__file__).parents[2]
 SHAPE, SPACING = (10, 14, 12), 2.0
 REAL = os.environ.get("LMCORE_REAL_DATA")
 real_data = pytest.mark.skipif(not REAL, reason="LMCORE_REAL_DATA is not set")
-# Checks what it is given as ShapeWorks would read it, and writes a particle for each voxel of a
-# corner of the surface; it optimises nothing.
-STAND_IN = """#!{python}
-import json, os, sys
-import SimpleITK as sitk
-if sys.argv[1:] == ["--version"]:
-    print("stand-in for ShapeWorks 0.0")
-    sys.exit()
-assert sys.argv[1:3] == ["optimize", "--name"], sys.argv
-name = sys.argv[3]
-project = json.load(open(name))
-values = [v for row in project["data"] for v in row.values()] + list(project["optimize"].values())
-assert all(isinstance(v, str) for v in values), "a value is no string"
-optimize = project["optimize"]
-count = int(optimize["number_of_particles"])
-fixed = optimize.get("use_fixed_subjects") == "true"
-os.makedirs("project_particles")
-for row in project["data"]:
-    assert row["groomed_1"] == "groomed/" + row["name"] + ".nrrd", row
-    image = sitk.ReadImage(row["groomed_1"])
-    assert image.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
-    array = sitk.GetArrayFromImage(image)
-    assert array.min() < 0 < array.max()
-    inside = [tuple(int(i) for i in p[::-1]) for p in zip(*(array > 0).nonzero())]
-    points = [image.TransformIndexToPhysicalPoint(p) for p in inside[:count]]
-    if fixed:
-        start = open(row["landmarks_file_1"]).read().split("\\n")
-        assert len([line for line in start if line]) == count
-        if row[optimize["fixed_subjects_column"]] == optimize["fixed_subjects_choice"]:
-            points = [tuple(map(float, line.split())) for line in start if line]
-    for kind in ("local", "world"):
-        with open("project_particles/%s_%s.particles" % (row["name"], kind), "w") as file:
-            file.writelines("%f %f %f\\n" % p for p in points)
-project["rewritten"] = "yes"
-json.dump(project, open(name, "w"))
-"""
 
 
 @pytest.fixture
 def stand_in(tmp_path):
-    return executable(tmp_path / "stand_in_for_shapeworks", STAND_IN.format(python=sys.executable))
-
-
-def executable(path, text):
-    path.write_text(text)
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
+    return write_stand_in(tmp_path)
 
 
 def box(low, high):
@@ -241,7 +198,7 @@ def test_a_file_that_is_no_program_is_not_shapeworks(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [("1 2\n", "three finite"), ("1 2 x\n", "cannot be read"), ("1 2 nan\n", "three finite"),
+    [("1 2\n", "not three numbers"), ("1 2 x\n", "cannot be read"), ("1 2 nan\n", "finite numbers"),
      ("1 2 3\n", "1 particles, a_world.particles has 2")],
 )  # fmt: skip
 def test_particles_that_are_none_are_refused_by_name(tmp_path, content, fault):

@@ -66,6 +66,7 @@ def test_the_folder_is_a_users(population):
     files = {str(path) for path in contents(folder)}
     assert files == {*subjects.image, *subjects.segmentation, "subjects.csv"}
     assert truth.drop(columns="subject").dtypes.map(pd.api.types.is_numeric_dtype).all()
+    assert set(femur.SHAPE_PARAMETERS) < set(truth.columns)
     is_cam = subjects.group == "cam"
     assert (truth.bump_height[~is_cam] == 0).all()
     assert truth.bump_height[is_cam].between(2, 5).all()

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from lmcore.errors import InputError
 from lmcore.files import whole_file
-from lmcore.population.splits import assign_splits, read_splits, split_counts, write_splits
+from lmcore.population.splits import (
+    assign_splits,
+    draw_splits,
+    name_persons,
+    read_splits,
+    split_counts,
+    splits_of,
+    write_splits,
+)
 from lmcore.population.table import Subject
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -143,3 +151,90 @@ def test_a_file_that_is_no_subjects_csv(tmp_path, text):
         path.write_text(text)
     with pytest.raises(InputError, match=r"subjects\.csv"):
         read_splits(tmp_path / "subjects.csv")
+
+
+def test_scans_of_a_person_share_a_split_and_persons_are_counted():
+    subjects = [f"{person:02d}{side}" for person in range(40) for side in "LR"]
+    persons = [subject[:2] for subject in subjects]
+    labels = ["a"] * 40 + ["b"] * 40
+    splits = assign_splits(subjects, labels, FRACTIONS, 5, persons=persons)
+    by_person = {}
+    for person, split in zip(persons, splits, strict=True):
+        assert by_person.setdefault(person, split) == split
+    assert Counter(by_person.values()) == {"train": 32, "validation": 4, "test": 4}
+    assert Counter(splits[:40]) == {"train": 32, "validation": 4, "test": 4}  # within a class
+    # drawn side by side they would not
+    alone = assign_splits(subjects, labels, FRACTIONS, 5)
+    assert any(left != right for left, right in zip(alone[::2], alone[1::2], strict=True))
+
+
+def test_who_is_alone_is_drawn_as_without_persons():
+    assert assign_splits(SUBJECTS, GENERA, FRACTIONS, 1, persons=SUBJECTS) == assign_splits(
+        SUBJECTS, GENERA, FRACTIONS, 1
+    )
+
+
+def test_a_persons_given_split_is_that_of_all_its_scans_and_must_be_one():
+    subjects = [f"s{number}" for number in range(12)]
+    persons = ["p0", "p0", *subjects[2:]]
+    splits = assign_splits(subjects, None, FRACTIONS, 1, {"s0": "held_out"}, persons)
+    assert splits[:2] == ["held_out", "held_out"]
+    assert splits.count("held_out") == 2
+    with pytest.raises(InputError, match="s1 is in split test and another scan .* in train"):
+        assign_splits(subjects, None, FRACTIONS, 1, {"s0": "train", "s1": "test"}, persons)
+
+
+def test_an_empty_cell_is_another_person():
+    names = name_persons(["a", "b", "c", "d"], [" x", "x ", "", "a"])
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+
+
+def test_the_column_of_persons_decides_in_a_table():
+    def subject(name, person):
+        return Subject(name, name, name, None, None, None, None, {"kind": "k", "who": person})
+
+    subjects = [subject(f"{person}{side}", person) for person in "abcdefghijklmnopqrst"
+                for side in "LR"]  # fmt: skip
+    splits = draw_splits(subjects, "kind", FRACTIONS, 2, person_column="who")
+    assert splits[::2] == splits[1::2]
+    assert Counter(splits) == {"train": 32, "validation": 4, "test": 4}
+
+
+def written(tmp_path, splits, people):
+    """subjects.csv of subjects s00, s01, ..."""
+    subjects = [
+        Subject(f"s{number:02d}", "x", "x", None, split, None, None, {"who": person})
+        for number, (split, person) in enumerate(zip(splits, people, strict=True))
+    ]
+    write_splits(tmp_path / "subjects.csv", subjects, splits)
+    return tmp_path / "subjects.csv"
+
+
+def test_over_all_folds_everybody_is_tested_once_and_nobody_trains_and_is_tested(tmp_path):
+    splits = ["train"] * 8 + ["validation"] * 2 + ["test"] * 2 + ["held_out"] * 3
+    path = written(tmp_path, splits, [""] * 15)
+    tested = []
+    for fold in range(4):
+        found = splits_of(path, {"fold": fold, "folds": 4})
+        own = [name for name, split in found.items() if split == "test"]
+        assert len(own) == 3
+        assert list(found.values())[12:] == ["held_out"] * 3
+        # who validates does not train; the test split of the table does
+        assert {found["s08"], found["s09"]} <= {"validation", "test"}
+        assert {found["s10"], found["s11"]} <= {"train", "test"}
+        tested += own
+    assert sorted(tested) == [f"s{number:02d}" for number in range(12)]
+
+
+def test_a_fold_holds_all_scans_of_a_person(tmp_path):
+    path = written(tmp_path, ["train"] * 12, [f"p{number // 2}" for number in range(12)])
+    found = list(splits_of(path, {"fold": 1, "folds": 3}, "who").values())
+    assert found[::2] == found[1::2]
+    assert found.count("test") == 4
+
+
+def test_everybody_trains_who_is_not_held_out(tmp_path):
+    path = written(tmp_path, ["train", "validation", "test", "held_out"], [""] * 4)
+    assert list(splits_of(path, "all").values()) == ["train", "train", "train", "held_out"]
+    assert list(splits_of(path).values()) == ["train", "validation", "test", "held_out"]

@@ -457,12 +457,12 @@ SPLITS = ["train", "train", "train", "validation", "train", "test", "validation"
 class TestTrainEncoder:
     @pytest.fixture
     def train(self, population, tmp_path):
-        def run(splits=SPLITS, seed=0, images=0, **options):
+        def run(splits=SPLITS, seed=0, images=0, trained_on="train", **options):
             path, subjects = population(splits, SHAPE, images)
             train_encoder(
                 path,
                 subjects,
-                SETTINGS,
+                replace(SETTINGS, subjects=trained_on),
                 seed,
                 tmp_path / "model/encoder.pt",
                 tmp_path / "model/history.csv",
@@ -496,7 +496,9 @@ class TestTrainEncoder:
     def test_goes_on_with_the_same_population_only(
         self, train, monkeypatch, caplog, images, afresh
     ):
-        expected = (train(images=images) / "encoder.pt").read_bytes()
+        encoder = train(images=images) / "encoder.pt"
+        expected = encoder.read_bytes()
+        encoder.unlink()  # as Snakemake does before a job
         step = Training.step
 
         def interrupted(self):
@@ -513,6 +515,48 @@ class TestTrainEncoder:
         assert any("goes on after 24 pairs" in message for message in caplog.messages) != afresh
         assert any("starts afresh" in message for message in caplog.messages) == afresh
         assert (folder / "encoder.pt").read_bytes() == expected
+
+    @pytest.mark.parametrize(
+        ("trained_on", "trains", "validates"),
+        [
+            ("train", [0, 1, 2, 4, 7], [3, 6]),
+            ("all", [0, 1, 2, 3, 4, 5, 6, 7], [3, 6]),  # the paper's, whose weights are chosen so
+        ],
+    )
+    def test_who_trains(self, train, monkeypatch, trained_on, trains, validates):
+        monkeypatch.setattr(Training, "step", interrupt)
+        seen = []
+        start = Training.__init__
+
+        def watched(self, images, shape, train, validation, *rest, **more):
+            seen.append((train, sorted(validation)))
+            start(self, images, shape, train, validation, *rest, **more)
+
+        monkeypatch.setattr(Training, "__init__", watched)
+        with pytest.raises(KeyboardInterrupt):
+            train(trained_on=trained_on)
+        assert seen == [(trains, validates)]
+
+    @pytest.mark.parametrize("gone", ["encoder.pt", "history.csv", "timings.csv", None])
+    def test_what_another_job_finished_is_not_done_again(self, train, monkeypatch, caplog, gone):
+        folder = train()
+        if gone:
+            (folder / gone).unlink()
+
+        def begin(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Training, "run", begin)
+        with caplog.at_level(logging.INFO, logger="lmcore"):
+            if gone:
+                with pytest.raises(KeyboardInterrupt):
+                    train()
+            else:
+                train()
+        said = "training: done by a job of an interrupted run" in caplog.messages
+        assert said == (gone is None)
+        with pytest.raises(KeyboardInterrupt):  # of other images
+            train(images=1)
 
     @pytest.mark.parametrize("split", ["train", "validation"])
     def test_too_few_subjects(self, train, tmp_path, split):

@@ -1,7 +1,7 @@
 """A copy of the project to run Snakemake in, so that tests never touch one's own results."""
 
 import pytest
-from projects import Project, write_images, write_scans
+from projects import Project, write_images, write_points, write_scans
 
 
 @pytest.fixture
@@ -9,6 +9,7 @@ def project(tmp_path):
     """A fresh copy without results."""
     write_images(tmp_path / "my_images")
     write_scans(tmp_path / "my_scans")
+    write_points(tmp_path / "my_points")
     return Project(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 
+import nibabel
 import numpy as np
 import pytest
 import yaml
@@ -11,17 +12,20 @@ from projects import read_table, write_table
 pytestmark = pytest.mark.workflow
 
 
-def write_config(project, changes: dict):
-    """mine.yaml: the experiment `mine` of the small configuration with some keys changed."""
+def write_config(project, changes: dict, run: str = "mine"):
+    """mine.yaml: an experiment of the small configuration with some keys changed."""
     content = yaml.safe_load((project.folder / "small.yaml").read_text())
-    content["run"] = ["mine"]
+    content["run"] = [run]
     for path, value in changes.items():
         *blocks, key = path.split(".")
-        block = content["experiments"]["mine"] if blocks != ["top"] else content
+        block = content["experiments"][run] if blocks != ["top"] else content
         for name in blocks if blocks != ["top"] else []:
             block = block.setdefault(name, {})
         block[key] = value
     (project.folder / "mine.yaml").write_text(yaml.safe_dump(content))
+
+
+STUDY = {"question": "?", "x": "x", "panels": {"y": ["n"]}, "runs": {"mine/variants/gone": 1}}
 
 
 def assert_refused(project, *words: str, target: str = "all"):
@@ -51,6 +55,8 @@ def assert_refused(project, *words: str, target: str = "all"):
         ("population.class", "genus", ("genus", "kind")),
         ("population.table", "nowhere.csv", ("nowhere.csv",)),
         ("analyses.classification.folds", 7, ("7", "6")),
+        ("analyses.classification.iterations", [5, 9], ("iterations", "4 folds")),
+        ("top.studies", {"a": STUDY}, ("studies.a.runs", "mine/variants/gone")),
     ],
 )
 def test_configuration(project, path, value, words):
@@ -103,6 +109,28 @@ def test_image(project, spoil):
     name = "s02.tif" if spoil is not_a_number else "s03.png"
     spoil(project.folder / "my_images" / name)
     assert_refused(project, name)
+
+
+def empty(array):
+    return np.zeros_like(array)
+
+
+def outside_the_box(array):
+    corner = np.zeros_like(array)
+    corner[:2, :2, :2] = 1
+    return corner
+
+
+@pytest.mark.parametrize("spoil", [empty, outside_the_box])
+def test_segmentation(project, spoil):
+    """Its subject and its file are named, whatever else could be done with the scan."""
+    write_config(project, {"preprocess.align": "image", "preprocess.crop": {"box": [18, 20, 20]}},
+                 run="scans")  # fmt: skip
+    path = project.folder / "my_scans/labels/s05.nii.gz"
+    labels = nibabel.load(path)
+    spoiled = spoil(np.asarray(labels.dataobj))
+    nibabel.Nifti1Image(spoiled, labels.affine).to_filename(path)
+    assert_refused(project, "s05", "s05.nii.gz", "empty")
 
 
 def test_all_bad_images_are_named_at_once(project):

@@ -9,6 +9,7 @@ import torch
 from projects import read_table
 
 from lmcore.discovery.checkpoint import load_encoder
+from lmcore.figures.schedule import read_jobs
 from lmcore.population.store import Population
 
 pytestmark = pytest.mark.workflow
@@ -66,6 +67,19 @@ def test_the_summary_says_which_population_is_simulated(finished):
     }
     assert origin["toy"] == "simulated population (toy)"
     assert origin["mine"] == "table my_images/subjects.csv"
+
+
+def test_the_report_has_the_runs_schedule(finished):
+    benchmarks = finished.folder / "results/benchmarks"
+    jobs = read_jobs(benchmarks, RUNS)
+    trials = jobs[jobs["rule"] == "cross_validate_regularization"]
+    assert trials["run"].tolist() == ["diatoms"] * 4  # a job for each weight and fold
+    trained = jobs[(jobs["rule"] == "train_encoder") & (jobs["run"] == "diatoms")]
+    assert trials["end"].max() <= trained["begin"].item() + 1  # the clock of the file system
+    assert jobs[jobs["rule"] == "train_encoder"]["run"].tolist() == list(RUNS)
+    assert (benchmarks / "schedule.png").stat().st_size > 10_000
+    report = (finished.folder / "results/report.html").read_text(encoding="utf-8")
+    assert "results/benchmarks/schedule.png" in report
 
 
 def test_landmarks_of_all_stages_agree(finished):
@@ -148,6 +162,30 @@ def test_particles_name_their_engine_and_lie_on_the_surface(finished):
     assert 0 < float(found["landmarks_compactness"]["value"]) <= 1
 
 
+def test_a_subject_without_a_segmentation_takes_part(finished):
+    """It is aligned by intensity, which is said, registered, and classified by its landmarks."""
+    folder = finished.folder / "results"
+    log = (folder / "logs/scans/preprocess_population.log").read_text()
+    assert "1 subjects without a segmentation are aligned by intensity: s00" in log
+    landmarks = read_table(folder / "scans/landmarks/retained.csv")
+    assert sum(row["subject"] == "s00" for row in landmarks) == 3
+    found = numbers(finished, "scans")
+    assert (found["cv_accuracy"]["n"], found["landmark_accuracy"]["n"]) == ("12", "11")
+    particles = read_table(folder / "scans/particles/particles.csv")
+    assert len({row["subject"] for row in particles}) == 11
+
+
+def test_landmarks_and_particles_are_compared(finished):
+    found = {name: float(row["value"]) for name, row in numbers(finished, "camfai").items()}
+    difference = found["landmark_accuracy"] - found["particle_accuracy"]
+    assert found["landmark_minus_particle_accuracy"] == pytest.approx(difference, abs=1e-8)
+    assert found["landmark_accuracy"] == pytest.approx(found["cv_accuracy"], abs=0.05)
+    assert "best_possible_auc" in found
+    assert "dice_between_after" not in numbers(finished, "toy")
+    for run in ("camfai", "diatoms"):
+        assert (finished.folder / f"results/{run}/figures/classification.png").stat().st_size > 0
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     result = finished.run()
     assert result.returncode == 0
@@ -216,6 +254,22 @@ def test_truth_is_an_input_of_evaluations_alone(finished):
     readers = {row["rule"] for row in rows if "truth" in row["input-file(s)"]}
     assert len(rows) > 100
     assert readers == {"classify_subjects", "compare_mean_shapes"}
+
+
+def test_a_study_is_made_of_what_is_there(finished):
+    planned = finished.planned("studies")
+    assert {"train_encoder", "tabulate_study", "plot_study"} <= planned
+    assert not planned & {"preprocess_population", "build_particles"}
+    result = finished.run("studies")
+    assert result.returncode == 0, result.stderr[-3000:]
+    table = read_table(finished.folder / "results/studies/supervision.csv")
+    expected = {run: numbers(finished, run) for run in ("scans", "scans/variants/unsupervised")}
+    assert [row["x"] for row in table] == ["0"] * 3 + ["50"] * 3
+    for row in table:
+        assert row["value"] == expected[row["run"]][row["name"]]["value"]
+    assert (finished.folder / "results/studies/supervision.png").stat().st_size > 0
+    summary = read_table(finished.folder / "results/summary.csv")
+    assert not [row for row in summary if "unsupervised" in row["run"]]
 
 
 def test_a_trained_encoder_serves_another_table(finished):

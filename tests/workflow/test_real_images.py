@@ -1,10 +1,16 @@
-"""The chain on real micrographs, shortened: LMCORE_REAL_DATA names the folder that holds them."""
+"""The chain on real images and scans, shortened: LMCORE_REAL_DATA names their folder."""
 
 import os
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
-from projects import read_table
+import yaml
+from projects import ROOT, Project, read_table
+from scipy.ndimage import map_coordinates
+
+from lmcore.population.store import Population
 
 pytestmark = pytest.mark.workflow
 FOLDER = Path(os.environ.get("LMCORE_REAL_DATA", ""))
@@ -57,3 +63,71 @@ def test_fly_wings_come_back_in_their_own_pixels(project):
         x, y = float(row["i"]) - 1, float(row["j"])
         assert float(row["pixel_x"]) == pytest.approx((x + 0.5) * 632 / 126 - 0.5, abs=1e-4)
         assert float(row["pixel_y"]) == pytest.approx((y + 0.5) * 480 / 96 - 0.5, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def atria(tmp_path_factory):
+    """The example of weak supervision on LGE-MRI of left atria: all, half and no segmentations."""
+    table = FOLDER / "left_atrium_lge/subjects.csv"
+    if not os.environ.get("LMCORE_REAL_DATA") or not table.exists():
+        pytest.skip("LMCORE_REAL_DATA names no folder with left_atrium_lge/subjects.csv")
+    project = Project(tmp_path_factory.mktemp("atria"))
+    text = (ROOT / "config/examples/weak_supervision.yaml").read_text(encoding="utf-8")
+    config = yaml.safe_load(text)
+    mine = config["experiments"]["mine"]
+    mine["population"]["table"] = str(table)
+    mine["preprocess"]["size"] = [32, 32, 32]
+    mine["training"] |= {"pairs": 240, "validate_every": 120, "threads": 1}
+    (project.folder / "atria.yaml").write_text(yaml.safe_dump(config))
+    result = project.run("all", "studies", config="atria.yaml")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-3000:]
+    return project.folder / "results", table
+
+
+def test_left_atria_train_with_all_half_and_no_segmentations(atria):
+    results, _ = atria
+    runs = {"mine/variants/none": "0", "mine/variants/half": "50", "mine": "100"}
+    found = {}
+    for run in runs:
+        rows = read_table(results / run / "numbers.csv")
+        found[run] = {row["name"]: float(row["value"]) for row in rows}
+        history = read_table(results / run / "model/history.csv")
+        assert (float(history[-1]["shape_loss"]) > 0) == ("none" not in run)
+        assert found[run]["dice_before"] == found["mine/variants/none"]["dice_before"]
+        assert 0.2 < found[run]["dice_after"] < 1
+        assert (results / run / "figures/landmarks.png").stat().st_size > 0
+    assert 0.5 < found["mine"]["dice_before"] < 0.9
+    study = read_table(results / "studies/supervision.csv")
+    assert {row["run"]: row["x"] for row in study} == runs
+    encoders = {(results / run / "landmarks/all.csv").read_bytes() for run in runs}
+    assert len(encoders) == 3
+
+
+def test_landmarks_of_left_atria_lie_on_the_scan_in_its_millimetres(atria):
+    """What the original file shows there is what the prepared volume shows at the landmark."""
+    results, table = atria
+    rows = read_table(results / "mine/exports/landmarks.csv")
+    numbers = [name[1:] for name in rows[0] if name.startswith("x")]
+    files = {row["subject"]: row["image"] for row in read_table(table)}
+    places = read_table(results / "mine/landmarks/retained.csv")
+    seen = []
+    with Population(results / "mine/population.h5") as population:
+        for row in rows:
+            name = row["subject"]
+            file, dataset = files[name].split(":/")
+            with h5py.File(table.parent / file) as content:
+                scan = content[dataset][:]
+            world = np.array([[float(row[f"{axis}{n}"]) for axis in "zyx"] for n in numbers])
+            original = map_coordinates(scan, world.T / 0.625, order=1, mode="nearest")
+            (image,) = population.images([population.subjects.index(name)])
+            mine = [place for place in places if place["subject"] == name]
+            assert [place["landmark"] for place in mine] == numbers
+            index = np.array([[float(place[axis]) for axis in "kji"] for place in mine])
+            prepared = map_coordinates(image[0], index.T, order=1)
+            inside = (np.array(scan.shape)[:, None] - 1 >= world.T / 0.625).all(axis=0)
+            inside &= (world >= 0).all(axis=1)
+            seen.append((original[inside], prepared[inside]))
+    # smoothed by its larger voxels, and on another scale, but the same structures
+    agreement = [np.corrcoef(pair)[0, 1] for pair in seen]
+    assert np.median(agreement) > 0.8
+    assert min(agreement) > 0.5
