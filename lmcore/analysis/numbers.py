@@ -66,8 +66,8 @@ def tabulate_numbers(
         output: numbers.csv: name, value, unit, n, ci_low, ci_high, paper.
         regularization: regularization.json where lambda was cross-validated; its weight
             becomes best_regularization.
-        subjects: subjects.csv; seen: whose images each stage has read, trained_on and
-            person_column: who may be among them, see `check_seen`.
+        subjects: subjects.csv; seen: whose images each stage has read; trained_on and
+            person_column: see `check_seen`.
     Raises:
         InputError: when a stage has seen whom it must not see; when paper_values lacks a column,
             has a name twice for the experiment, or gives another unit than the run.

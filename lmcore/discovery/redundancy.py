@@ -124,7 +124,7 @@ def rank_landmarks(
         seed: chooses the subjects and the pixels.
         output: importance.csv; seen_path: whose images were read, see `write_seen`.
         region: compare only where the population's mask is above 0, both images times the mask.
-        trained_on, person_column: who trains, see `splits_of`.
+        trained_on, person_column: see `splits_of`; whom the encoder has not seen ranks nothing.
     Raises:
         InputError: with fewer than two training subjects, without a mask where one is asked for,
             or where no spline can be solved.

@@ -78,7 +78,7 @@ def train_encoder(
     """
     inputs = [population_path, subjects_path, initial_landmarks]
     digest = f"{digest} {digest_of(inputs)}"
-    if is_trained(encoder_path, (history_path, timings_path, seen_path), digest):
+    if is_trained(encoder_path, [history_path, timings_path, seen_path], digest):
         logger.info(f"{what}: done by a job of an interrupted run")
         return
     splits = splits_of(subjects_path, settings.subjects, person_column)
@@ -124,8 +124,8 @@ def train_encoder(
         recipe=settings.recipe,
         match=settings.match,
         pairs=trained.pairs,
-        digest=digest,
         seen=seen,
+        digest=digest,
     )
     Path(checkpoint_path).unlink(missing_ok=True)
 

@@ -82,9 +82,8 @@ def check_seen(
     """The guard before a run's numbers: no stage has read an image of test or held_out.
 
     Arguments:
-        subjects_path: subjects.csv, for the splits.
+        subjects_path, trained_on, person_column: for the splits, see `splits_of`.
         records: of `write_seen`.
-        trained_on, person_column: who trains in this run, see `splits_of`.
     Raises:
         InputError: naming the stage's record and the subjects.
     """

@@ -43,6 +43,7 @@ class Experiment:
     def __init__(self, folder: Path, population: Path, **training: object):
         self.folder, self.training = folder, TRAINING | training
         self.model, self.seed, self.code, self.initial = dict(MODEL), 1, "code", None
+        self.trained_on = self.training.get("subjects", "train")
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("population.h5", "subjects.csv"):
             shutil.copy(population / name, folder / name)
@@ -92,7 +93,7 @@ class Experiment:
                 "landmarks": "landmarks/all.csv",
             },
             {"importance": "landmarks/importance.csv", "seen": "landmarks/seen.csv"},
-            {"kernel": "paper", "region": False},
+            {"kernel": "paper", "region": False, "trained_on": self.trained_on},
         )
 
     def _job(
@@ -109,7 +110,7 @@ class Experiment:
                 self.folder / f"logs/{script}.log",
                 below(inputs) | (more_inputs or {}),
                 below(outputs),
-                params | {"seed": self.seed, "threads": 1},
+                {"seed": self.seed, "threads": 1, "person_column": None} | params,
                 **wildcards,
             )
 

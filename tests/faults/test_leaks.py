@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from experiment import SUBJECTS, prepared
 from leaky import Leaky
+from sandbox import run
 from users import assert_refused
 
 from lmcore.discovery import redundancy, stages
@@ -101,3 +102,16 @@ def test_a_planted_leak_is_caught(tmp_path, population, where, survived):
     assert record in line
     assert not (one.folder / "numbers.csv").exists()
     survived(f"test subjects in {where}", line.removeprefix("error: "))
+
+
+@pytest.mark.sample
+def test_an_encoder_that_is_cross_fitted(tmp_path, population, survived):
+    """Whoever is in its fold is unseen, whatever the table's splits say."""
+    experiment = Leaky(tmp_path / "one", population, subjects={"fold": 1, "folds": 3})
+    experiment.everything()
+    assert experiment.numbers().code == 0
+    experiment.trained_on = "train"
+    assert run(experiment.ranking_job()).code == 0
+    experiment.trained_on = {"fold": 1, "folds": 3}
+    line = assert_refused(experiment.numbers(), "landmarks/seen.csv")
+    survived("subjects of a fold in redundancy removal", line.removeprefix("error: "))

@@ -141,7 +141,7 @@ def test_labels_of_test_subjects_teach_no_classifier(tmp_path, survived):
     answers = []
     for name, labels in (("a", groups), ("b", np.r_[groups[:45], np.roll(groups[45:], 1)])):
         files = tables(tmp_path / name, points, labels)
-        made = [tmp_path / name / f"{file}.csv" for file in ("table", "numbers")]
+        made = [tmp_path / name / f"{file}.csv" for file in ("table", "numbers", "predictions")]
         classify_subjects(*files, "group", *made, seed=1, repeats=1)
         predicted = pd.read_csv(made[0], keep_default_na=False)["predicted"].tolist()
         assert set(predicted[45:]) == {"case", "control"}

@@ -90,6 +90,7 @@ class Sandbox:
                     "root": None,
                     "settings": SETTINGS[self.dimension] | settings,
                     "class_column": None,
+                    "person_column": None,
                     "control": None,
                     "train_on": "all",
                     "segmentation_label": None,
