@@ -12,6 +12,7 @@ import pandas as pd
 from lmcore.analysis.descriptors import Descriptors, read_descriptors
 from lmcore.analysis.held_out import MEASURES, HeldOut, cross_validate
 from lmcore.analysis.intervals import (
+    Interval,
     bootstrap_interval,
     corrected_interval,
     mean_interval,
@@ -204,7 +205,7 @@ def _landmark_rows(found: HeldOut, seed: int) -> list[dict]:
     return [
         number_row("cv_accuracy", right.mean(), "share", n, mean_interval(right, seed)),
         number_row("cv_balanced_accuracy", balance @ right, "share", n, balanced),
-        number_row("cv_auc", area.mean(), "", n, corrected_interval(area)),
+        number_row("cv_auc", area.mean(), "", n, _score_interval(area)),
         number_row("majority_accuracy", counts.max() / n, "share", n),
     ]
 
@@ -213,7 +214,7 @@ def _truth_rows(best: HeldOut, seed: int) -> list[dict]:
     right, n, scores = best.right, len(best.classes), best.scores()
     rows = [
         number_row(f"best_possible_{name}", scores[name].mean(), UNITS[name], n,
-                   corrected_interval(scores[name]))
+                   _score_interval(scores[name]))
         for name in ("balanced_accuracy", "auc")
     ]  # fmt: skip
     interval = mean_interval(right, seed)
@@ -242,10 +243,17 @@ def comparison_rows(landmarks: HeldOut, particles: HeldOut) -> list[dict]:
             f"landmark_minus_particle_{name}": ours[name] - theirs[name],
         }
         for label, scores in compared.items():
-            interval = corrected_interval(scores)
+            of = corrected_interval if "minus" in label else _score_interval
+            interval = of(scores)
             rows.append(number_row(label, scores.mean(), UNITS[name], n, interval))
             spread = scores.mean(axis=1)
             if len(spread) > 1:
                 deviation = spread.std(ddof=1)
                 rows.append(number_row(f"{label}_sd", deviation, UNITS[name], len(spread)))
     return rows
+
+
+def _score_interval(scores: np.ndarray) -> Interval:
+    """Of scores that lie between 0 and 1, where the interval ends too."""
+    low, high = corrected_interval(scores)
+    return max(low, 0.0), min(high, 1.0)

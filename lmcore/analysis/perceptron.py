@@ -57,18 +57,22 @@ class Perceptron:
             hidden_layer_sizes=self.hidden_layers, solver="lbfgs", alpha=1.0,
             max_iter=self.iterations[0], random_state=seed,
         )  # fmt: skip
+        inner = []
+        if len(self.iterations) > 1:
+            stratified = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
+            inner = list(stratified.split(values, classes))
         steps = [StandardScaler(), network]
         if self.components:
-            count = min(self.components, len(values) - 1, values.shape[1])
+            fewest = min([len(values), *(len(fitted) for fitted, _ in inner)])
+            count = min(self.components, fewest - 1, values.shape[1])
             steps.insert(0, PCA(count, svd_solver="full"))
         model = make_pipeline(*steps)
-        chooses = len(self.iterations) > 1
-        if chooses:
+        if inner:
             model = GridSearchCV(
                 model,
                 {"mlpclassifier__max_iter": self.iterations},
                 scoring="neg_log_loss",
-                cv=StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed),
+                cv=inner,
                 error_score="raise",
             )
         with warnings.catch_warnings(record=True) as caught:
@@ -82,4 +86,4 @@ class Perceptron:
                 warnings.warn_explicit(
                     warning.message, warning.category, warning.filename, warning.lineno
                 )
-        return model, chooses or not limited
+        return model, bool(inner) or not limited

@@ -239,6 +239,7 @@ def test_landmarks_and_particles_are_compared_on_the_same_splits(compared):
             row = numbers.loc[f"{label}_{measure}"]
             assert row["value"] == pytest.approx(values.to_numpy().mean(), abs=1e-8)
             assert row["ci_low"] < row["value"] < row["ci_high"]
+            assert 0 <= row["ci_low"] < row["ci_high"] <= 1 or "minus" in label
             spread = numbers.loc[f"{label}_{measure}_sd", "value"]
             assert spread == pytest.approx(values.mean(axis=1).std(), abs=1e-8)
     assert numbers.loc["landmark_minus_particle_auc", "ci_low"] > 0

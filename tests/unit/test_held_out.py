@@ -92,6 +92,9 @@ def test_components_are_those_of_the_subjects_that_are_fitted():
     np.testing.assert_allclose(np.abs(reduced), np.abs(expected), atol=1e-9)
     few, _ = Perceptron((4,), (5,), components=30).fit(values[:8], classes[:8], 0)
     assert few[0].n_components_ == 7
+    # the folds inside, in which the optimiser's end is chosen, hold still fewer
+    chosen, _ = Perceptron((4,), (2, 5), components=30).fit(values[:9], classes[:9], 0)
+    assert chosen.best_estimator_[0].n_components_ == 5
 
 
 def test_the_optimiser_stops_where_the_training_subjects_say():
