@@ -83,7 +83,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--class", dest="class_column", metavar="COLUMN", help="that holds the class")
     add("--landmarks", type=Path, metavar="FILE.csv", help="hand-placed: name, x1, y1, x2, y2, ...")
     add("--recipe", choices=("paper", "robust"), default="robust")
-    add("--without", choices=sorted(PARTS), help="a part of the robust recipe, for an ablation")
+    add("--without", choices=sorted(PARTS), help="for an ablation, with no supervised encoder")
     add("--seed", type=int, default=1, help="of the split and the training")
     add("--landmarks-count", type=int, help="16 with classes, otherwise 20 in 2D and 32 in 3D")
     add("--size", type=int, nargs="+", help="[depth] height width; chosen by the images")
@@ -147,7 +147,10 @@ def measure_population(options, population: Population, subjects, split: tables.
         scores.usefulness_scores(population, subjects, unseen, points),
     ]
     if hand_placed is not None:
-        parts.append(score_regression(population, split, points, hand_placed, settings, seed))
+        ceiling = options.without is None
+        parts.append(
+            score_regression(population, split, points, hand_placed, settings, seed, ceiling)
+        )
     if large is not None:
         descriptors = scores.descriptors_of(
             [subjects[i] for i in unseen],
@@ -172,8 +175,13 @@ def score_regression(
     hand_placed: np.ndarray,
     settings: TrainingSettings,
     seed: int,
+    ceiling: bool = True,
 ) -> dict:
-    """Discovered landmarks and the baselines against the hand-placed (N, K, 2) of all subjects."""
+    """Discovered landmarks and the baselines against the hand-placed (N, K, 2) of all subjects.
+
+    Arguments:
+        ceiling: whether to train a supervised encoder as well.
+    """
     annotated = np.isfinite(hand_placed).all(axis=(1, 2))
     scored = [i for i in split.unseen if annotated[i]]
     taught = [i for i in split.seen if annotated[i]]
@@ -185,7 +193,7 @@ def score_regression(
     images = population.images(scored)
     components = baselines.pixel_pca(population.images(split.seen), images, points[0].size)
     supervised = None
-    if len(taught) > 1:
+    if ceiling and len(taught) > 1:
         found = baselines.supervised_landmarks(
             torch.from_numpy(population.images(taught)),
             tables.to_normalised(hand_placed[taught], population, taught),

@@ -15,6 +15,7 @@ from lmcore.errors import InputError
 SCHEMA = Path(__file__).resolve().parents[1] / "schemas" / "config.schema.yaml"
 # What a recipe is without one of its parts; its units are no part, they only name the weights anew.
 PARTS = {
+    "nothing": {},  # what the others are held against
     "heatmap": {"head": "linear"},
     "spread": {"spread": False},
     "local": {"local": False},

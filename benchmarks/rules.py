@@ -1,6 +1,7 @@
 """What each rule of a finished run took: time and memory of its jobs, and the size of its files.
 
-From the `benchmark:` files that Snakemake writes. Memory is the largest resident set of a job.
+From the `benchmark:` files that Snakemake writes. CPU seconds say what a job needs where others
+share the machine, memory is the largest resident set of a job.
 """
 
 import argparse
@@ -24,7 +25,7 @@ WRITES = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a row a rule, a column an experiment: seconds, MB of memory, MB on disk."""
+    """Print a row a rule, a column an experiment: seconds, memory, disk."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="folder of a finished run")
     results = parser.parse_args(arguments).results
@@ -59,15 +60,16 @@ def order(measured: tuple[str, str]) -> tuple[int, str]:
 
 
 def cell(jobs: list[dict] | None, run: Path, rule: str) -> str:
-    """`mean s, largest MB, MB on disk`; jobs are counted where there are several."""
+    """`mean s (CPU s), largest MB, MB on disk`; jobs are counted where there are several."""
     if not jobs:
         return ""
     seconds = sum(job["s"] for job in jobs) / len(jobs)
-    resident = [float(job["max_rss"]) for job in jobs if job["max_rss"] != "NA"]  # too short to see
-    memory = f"{max(resident):.0f} MB" if resident else "–"
+    seen = [job for job in jobs if job["max_rss"] != "NA"]  # a job may be too short to be seen
+    processor = f" ({sum(job['cpu_time'] for job in seen) / len(seen):.0f})" if seen else ""
+    memory = f", {max(job['max_rss'] for job in seen):.0f} MB" if seen else ""
     disk = sum(size_of(run / name) for name in WRITES.get(rule, ())) / 1e6
     count = f"{len(jobs)} x " if len(jobs) > 1 else ""
-    return f"{count}{seconds:.0f} s, {memory}" + (f", {disk:.1f} MB" if disk else "")
+    return f"{count}{seconds:.0f}{processor} s{memory}" + (f", {disk:.1f} MB" if disk else "")
 
 
 def size_of(path: Path) -> int:

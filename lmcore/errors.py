@@ -19,11 +19,16 @@ class InputError(Exception):
 def lack_of_memory(error: BaseException) -> str | None:
     """What to tell of an error that is lack of memory; None of any other.
 
-    torch raises a plain RuntimeError on the CPU, and an error of its own for a GPU.
+    torch raises a plain RuntimeError on the CPU, and an error of its own for a GPU; ITK and HDF5
+    pass on what their languages say.
     """
     text = " ".join(str(error).split())
     if asked := re.search(r"DefaultCPUAllocator.*?tried to allocate (\d+) bytes", text):
         text = f"{int(asked[1]) / 1e6:,.0f} MB at once were not to be had"
-    elif not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+    elif not (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or re.search("bad_alloc|(allocate|of) memory|memory allocation", text)
+    ):
         return None
     return f"not enough memory ({text or 'no more was to be had'}): give it more"

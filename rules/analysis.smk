@@ -263,6 +263,8 @@ rule tabulate_numbers:
         numbers=numbers_of,
         timings=timings_of,
         regularization=regularization_of,
+        subjects=subjects_of,
+        seen=seen_of,
         paper_values=BASE / "config/paper_values.csv",
     output:
         numbers=report(
@@ -283,6 +285,8 @@ rule tabulate_numbers:
         "../envs/core.yaml"
     params:
         experiment=lambda wildcards: experiment_of(wildcards.run),
+        trained_on=setting("training/subjects"),
+        person_column=setting("population/person"),
         code=code("tabulate_numbers"),
     message:
         "Collecting the numbers of {wildcards.run}"

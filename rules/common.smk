@@ -434,6 +434,17 @@ def numbers_of(wildcards):
     )
 
 
+def seen_of(wildcards):
+    """Whose images each stage that fits anything has read."""
+    if gives_landmarks(wildcards.run):
+        return []
+    folds = folds_of(wildcards) if has_grid(wildcards.run) else []
+    return [
+        *expand("<results>/{run}/{part}/seen.csv", run=wildcards.run, part=TIMED),
+        *(fold.replace(".csv", ".seen.csv") for fold in folds),
+    ]
+
+
 def timings_of(wildcards):
     if gives_landmarks(wildcards.run):
         return []

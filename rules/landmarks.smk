@@ -36,6 +36,7 @@ rule rank_landmarks:
         landmarks="<results>/{run}/landmarks/all.csv",
     output:
         importance=ensure("<results>/{run}/landmarks/importance.csv", non_empty=True),
+        seen=ensure("<results>/{run}/landmarks/seen.csv", non_empty=True),
     log:
         "<logs>/{run}/rank_landmarks.log",
     benchmark:
@@ -51,6 +52,8 @@ rule rank_landmarks:
         threads=setting("training/threads"),
         seed=seed_of("redundancy"),
         region=setting("redundancy/region"),
+        trained_on=setting("training/subjects"),
+        person_column=setting("population/person"),
         code=code("rank_landmarks"),
     message:
         "Ranking the landmarks of {wildcards.run}"

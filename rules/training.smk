@@ -12,6 +12,7 @@ rule cross_validate_regularization:
             "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv",
             non_empty=True,
         ),
+        seen="<results>/{run}/cross_validation/weight{weight}_fold{fold}.seen.csv",
     log:
         "<logs>/{run}/cross_validate_regularization/weight{weight}_fold{fold}.log",
     benchmark:
@@ -68,6 +69,7 @@ rule train_encoder:
         encoder=ensure("<results>/{run}/model/encoder.pt", non_empty=True),
         history=ensure("<results>/{run}/model/history.csv", non_empty=True),
         timings=ensure("<results>/{run}/model/timings.csv", non_empty=True),
+        seen=ensure("<results>/{run}/model/seen.csv", non_empty=True),
     log:
         "<logs>/{run}/train_encoder.log",
     benchmark:

@@ -28,7 +28,7 @@ class Project:
         return subprocess.run(
             [*command, "--", *arguments] if arguments and arguments[0][0] != "-" else
             [*command, *arguments],
-            cwd=self.folder, text=True, capture_output=True, timeout=500,
+            cwd=self.folder, text=True, capture_output=True, timeout=900,
         )  # fmt: skip
 
     def planned(self, *arguments: str) -> set[str]:

@@ -15,6 +15,7 @@ with job(snakemake):
         folds=snakemake.params.folds,
         seed=snakemake.params.seed,
         output=snakemake.output.score,
+        seen_path=snakemake.output.seen,
         person_column=snakemake.params.person_column,
         initial_landmarks=snakemake.input.initial,
         what=f"{wildcards.run}, weight {wildcards.weight}, fold {wildcards.fold}",

@@ -11,5 +11,8 @@ with job(snakemake):
         kernel=snakemake.params.kernel,
         seed=snakemake.params.seed,
         region=snakemake.params.region,
+        trained_on=snakemake.params.trained_on,
+        person_column=snakemake.params.person_column,
         output=snakemake.output.importance,
+        seen_path=snakemake.output.seen,
     )

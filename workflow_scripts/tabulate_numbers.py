@@ -14,4 +14,8 @@ with job(snakemake):
             experiment=snakemake.params.experiment,
             output=output,
             regularization=choice or None,
+            subjects=snakemake.input.subjects,
+            seen=snakemake.input.seen,
+            trained_on=snakemake.params.trained_on,
+            person_column=snakemake.params.person_column,
         )

@@ -14,9 +14,10 @@ with job(snakemake):
         "encoder_path": made.encoder,
         "history_path": made.history,
         "timings_path": made.timings,
+        "seen_path": made.seen,
     }
     if files.pretrained:
-        adopt_encoder(files.pretrained, files.population, model, **outputs)
+        adopt_encoder(files.pretrained, files.population, files.subjects, model, **outputs)
     else:
         weight = training["regularization"]
         if files.regularization:

@@ -10,6 +10,7 @@ import pandas as pd
 from lmcore.analysis.intervals import Interval
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
+from lmcore.population.seen import check_seen
 
 COLUMNS = ["name", "value", "unit", "n", "ci_low", "ci_high"]
 PAPER_COLUMNS = ["experiment", "name", "value", "unit", "source"]
@@ -49,8 +50,14 @@ def tabulate_numbers(
     experiment: str,
     output: Path,
     regularization: Path | None = None,
+    subjects: Path | None = None,
+    seen: Sequence[Path] = (),
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
 ) -> None:
     """Put all numbers of a run into one table, with the paper's value where it gives one.
+
+    But not before it is certain that no stage has seen a subject of test or held_out.
 
     Arguments:
         parts: KEY.numbers.csv of the run's analyses, in the order of the result.
@@ -59,11 +66,15 @@ def tabulate_numbers(
         output: numbers.csv: name, value, unit, n, ci_low, ci_high, paper.
         regularization: regularization.json where lambda was cross-validated; its weight
             becomes best_regularization.
+        subjects: subjects.csv; seen: whose images each stage has read; trained_on and
+            person_column: see `check_seen`.
     Raises:
-        InputError: when paper_values lacks a column, has a name twice for the experiment, or
-            gives another unit than the run.
+        InputError: when a stage has seen whom it must not see; when paper_values lacks a column,
+            has a name twice for the experiment, or gives another unit than the run.
         ValueError: when two parts hold the same name.
     """
+    if seen:
+        check_seen(subjects, seen, trained_on, person_column)
     tables = [read_numbers(part)[COLUMNS] for part in parts]
     if regularization is not None:
         chosen = json.loads(pathlib.Path(regularization).read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from lmcore.discovery.memory import spare_memory
+from lmcore.memory import spare_memory
 from lmcore.population.store import Population
 
 # So many bytes of a population are kept in memory at most; the rest is read batch by batch.

@@ -1,7 +1,9 @@
 """Redundancy removal: which landmarks the registration can do without (section 3.3)."""
 
 import logging
+import math
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,9 @@ import torch
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.errors import InputError
 from lmcore.files import write_csv
+from lmcore.memory import require_memory
 from lmcore.points.landmarks import check_order, read_landmarks
+from lmcore.population.seen import digests_seen, write_seen
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.progress import Progress
@@ -23,6 +27,7 @@ logger = logging.getLogger("lmcore")
 # split, compared at RANKING_POINTS random pixels. What is reported is on the full grid.
 RANKING_SUBJECTS = 12
 RANKING_POINTS = 4096
+DRAWING_BYTES = 32  # a pixel of the image, while the random ones are drawn
 
 
 class Target:
@@ -104,38 +109,44 @@ def rank_landmarks(
     kernel: str,
     seed: int,
     output: str | os.PathLike,
+    seen_path: str | os.PathLike,
     region: bool = False,
+    trained_on: str | Mapping[str, int] = "train",
+    person_column: str | None = None,
 ) -> None:
     """Write the greedy removal order of a population's landmarks, from training subjects alone.
 
     Arguments:
         population_path: population.h5.
-        subjects_path: subjects.csv; only subjects of the split `train` are looked at.
+        subjects_path: subjects.csv; only subjects that train are looked at.
         landmarks_path: landmarks of all subjects.
         kernel: of the spline.
         seed: chooses the subjects and the pixels.
-        output: importance.csv.
+        output: importance.csv; seen_path: whose images were read, see `write_seen`.
         region: compare only where the population's mask is above 0, both images times the mask.
+        trained_on, person_column: see `splits_of`; whom the encoder has not seen ranks nothing.
     Raises:
         InputError: with fewer than two training subjects, without a mask where one is asked for,
             or where no spline can be solved.
     """
-    landmarks, splits = read_landmarks(landmarks_path), splits_of(subjects_path)
+    landmarks = read_landmarks(landmarks_path)
+    splits = splits_of(subjects_path, trained_on, person_column)
     with Population(population_path) as population:
         check_order(landmarks, population.subjects, landmarks_path)
         train = [i for i, name in enumerate(population.subjects) if splits[name] == "train"]
         if len(train) < 2:
             raise InputError("ranking landmarks needs two subjects in the training split")
         chosen = fixed_subset(train, RANKING_SUBJECTS, seed)
-        images = torch.from_numpy(population.images(chosen))
+        images = _twice_around(population, chosen)
         mask = _region_of(population) if region else None
-    points = torch.from_numpy(landmarks.normalised[chosen])
+        write_seen(seen_path, population, digests_seen(population))
+    points = torch.from_numpy(landmarks.normalised[[*chosen, *chosen]])
     places = _ranking_places(images.shape[2:], mask, seed)
-    grid = spline.regular_grid(images.shape[2:])[places]
+    grid = _points(images.shape[2:], places)
     weights = None if mask is None else mask.flatten()[places]
     targets = []
     for index in range(len(chosen)):
-        others = [k for k in range(len(chosen)) if k != index]
+        others = slice(index + 1, index + len(chosen))
         target = Target(
             images[index], points[index], images[others], points[others], grid, kernel, weights
         )
@@ -152,6 +163,24 @@ def rank_landmarks(
     numbers = np.array(landmarks.numbers)
     order["landmark"] = numbers[order["landmark"] - 1]
     write_csv(output, order)
+
+
+def _twice_around(population: Population, chosen: list[int]) -> torch.Tensor:
+    """(2 n, C, *spatial) images of n subjects, and the same once more.
+
+    All but image i are then the n - 1 behind it, one stretch of memory that no target copies.
+
+    Raises:
+        InputError: if there is no memory for them.
+    """
+    shape = (2 * len(chosen), population.channels, *population.shape)
+    drawing = DRAWING_BYTES * math.prod(population.shape)
+    require_memory(4 * math.prod(shape) + drawing, "ranking landmarks")
+    images = torch.empty(shape)
+    for row, index in enumerate(chosen):
+        image = torch.from_numpy(population.images([index])[0])
+        images[row] = images[len(chosen) + row] = image
+    return images
 
 
 def _region_of(population: Population) -> torch.Tensor:
@@ -175,6 +204,13 @@ def _ranking_places(shape: tuple[int, ...], mask: torch.Tensor | None, seed: int
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(len(inside), generator=generator)[:RANKING_POINTS]
     return inside[drawn.sort().values]
+
+
+def _points(shape: tuple[int, ...], places: torch.Tensor) -> torch.Tensor:
+    """(P, d) the points of `spline.regular_grid` at some places of the flat grid."""
+    axes = [torch.linspace(-1, 1, n, dtype=torch.float64) for n in shape]
+    index = torch.unravel_index(places, shape)
+    return torch.stack([axis[i] for axis, i in zip(axes, index, strict=True)][::-1], dim=-1)
 
 
 def select_landmarks(

@@ -24,6 +24,7 @@ from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
 from lmcore.points.landmarks import read_landmarks
 from lmcore.points.thinning import farthest_points
+from lmcore.population.seen import check_foreign, check_twins, digests_seen, write_seen
 from lmcore.population.splits import splits_of
 from lmcore.population.store import Population
 from lmcore.timings import write_timings
@@ -46,6 +47,7 @@ def train_encoder(
     encoder_path: StrPath,
     history_path: StrPath,
     timings_path: StrPath,
+    seen_path: StrPath,
     checkpoint_path: StrPath,
     digest: str,
     initial_landmarks: StrPath | None = None,
@@ -65,7 +67,7 @@ def train_encoder(
         population_path: population.h5; subjects_path: subjects.csv, for the splits alone.
         settings: with the chosen lambda.
         seed: of weights and batches.
-        encoder_path, history_path, timings_path: what is written.
+        encoder_path, history_path, timings_path, seen_path: what is written; see `write_seen`.
         checkpoint_path: kept while training and removed at its end.
         digest: of settings and code; a checkpoint of another one, or of other files, is not used.
         initial_landmarks: landmark table whose mean the encoder starts from.
@@ -76,12 +78,13 @@ def train_encoder(
     """
     inputs = [population_path, subjects_path, initial_landmarks]
     digest = f"{digest} {digest_of(inputs)}"
-    if is_trained(encoder_path, history_path, timings_path, digest):
+    if is_trained(encoder_path, [history_path, timings_path, seen_path], digest):
         logger.info(f"{what}: done by a job of an interrupted run")
         return
     splits = splits_of(subjects_path, settings.subjects, person_column)
     before = splits if settings.subjects != "all" else splits_of(subjects_path)
     with Population(population_path) as population:
+        check_twins(population, splits)
         train = indices_of(population, splits, "train", at_least=2)
         validation = indices_of(population, before, "validation", at_least=2)
         validation = fixed_subset(validation, VALIDATION_SUBJECTS, seed)
@@ -98,6 +101,8 @@ def train_encoder(
         )
         trained = training.run(checkpoint_path, digest)
         preprocessing = population.preprocessing
+        seen = digests_seen(population, train + validation)
+        write_seen(seen_path, population, seen)
     write_csv(history_path, pd.DataFrame(trained.history, columns=HISTORY))
     write_timings(
         timings_path,
@@ -119,16 +124,15 @@ def train_encoder(
         recipe=settings.recipe,
         match=settings.match,
         pairs=trained.pairs,
+        seen=seen,
         digest=digest,
     )
     Path(checkpoint_path).unlink(missing_ok=True)
 
 
-def is_trained(
-    encoder_path: StrPath, history_path: StrPath, timings_path: StrPath, digest: str
-) -> bool:
+def is_trained(encoder_path: StrPath, others: Sequence[StrPath], digest: str) -> bool:
     """Whether a training of this digest has written all of its files; the encoder is the last."""
-    if not all(Path(path).exists() for path in (encoder_path, history_path, timings_path)):
+    if not all(Path(path).exists() for path in (encoder_path, *others)):
         return False
     try:
         return read_encoder_file(encoder_path).get("digest") == digest
@@ -139,20 +143,25 @@ def is_trained(
 def adopt_encoder(
     pretrained: StrPath,
     population_path: StrPath,
+    subjects_path: StrPath,
     settings: Mapping,
     encoder_path: StrPath,
     history_path: StrPath,
     timings_path: StrPath,
+    seen_path: StrPath,
 ) -> None:
     """Take a trained encoder in place of training one, after checking that it fits.
 
     Arguments:
         pretrained: an `encoder.pt`.
         population_path: the population it will be applied to, prepared as the encoder wants.
+        subjects_path: subjects.csv, for the splits.
         settings: the block `model` of the run.
-        encoder_path, history_path (empty but for its header), timings_path: what is written.
+        encoder_path, history_path (empty but for its header), timings_path, seen_path: what is
+            written.
     Raises:
-        InputError: if it is of another dimension, image size, kernel or landmark count.
+        InputError: if it is of another dimension, image size, kernel or landmark count, or was
+            trained on subjects that are test or held_out here.
     """
     encoder, content = load_encoder(pretrained)
     with Population(population_path) as population:
@@ -167,6 +176,12 @@ def adopt_encoder(
                 f"model.pretrained {pretrained} was trained with {key} {value}: "
                 f"set model.{key} to it (now {settings[key]})"
             )
+    seen = content.get("seen", ())
+    if not seen:
+        logger.info(f"{pretrained} does not tell whose images it was trained on")
+    with Population(population_path) as population:
+        check_foreign(population, splits_of(subjects_path), seen, pretrained)
+        write_seen(seen_path, population, seen)
     with whole_file(encoder_path) as temporary:
         shutil.copyfile(pretrained, temporary)
     write_csv(history_path, pd.DataFrame(columns=HISTORY))
@@ -182,13 +197,18 @@ def cross_validate_regularization(
     folds: int,
     seed: int,
     output: StrPath,
+    seen_path: StrPath,
     initial_landmarks: StrPath | None = None,
     what: str = "cross-validation",
     person_column: str | None = None,
 ) -> None:
-    """One weight, one fold: train on the other folds of the training split, write one row."""
+    """One weight, one fold: train on the other folds of the training split, write one row.
+
+    And to `seen_path` whose images were read, the fold's that is scored among them.
+    """
     splits = splits_of(subjects_path, settings.subjects, person_column)
     with Population(population_path) as population:
+        check_twins(population, splits)
         train = indices_of(population, splits, "train", at_least=2 * folds)
         images = Images(population, train)
         initial = mean_landmarks(initial_landmarks, settings.landmarks, population.dimension)
@@ -204,6 +224,7 @@ def cross_validate_regularization(
             what,
             **guidance(population, train, settings, seed),
         )
+        write_seen(seen_path, population, digests_seen(population))
     write_csv(output, pd.DataFrame([row]))
 
 

@@ -1,11 +1,13 @@
 """Work on many subjects by threads: in order, with progress, all faults told at once."""
 
+import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from lmcore.errors import InputError
+from lmcore.errors import InputError, lack_of_memory
 from lmcore.population.table import Subject, name_some
 from lmcore.progress import Progress
 
@@ -23,18 +25,31 @@ def for_every_subject(
     Arguments:
         what: is done, for the lines of progress.
         function: may raise InputError.
+    A subject for which there is no memory beside others is tried again alone.
+
     Raises:
-        InputError: at the end, naming every subject it was raised for. After the first one the
-            rest is only looked through.
+        InputError: at the end, naming every subject it was raised for, or for which there is no
+            memory. After the first one the rest is only looked through.
     """
+    together, alone = threading.Semaphore(workers), threading.Lock()
 
     def attempt(subject: Subject) -> Result | InputError:
         try:
-            return function(subject)
+            with together:
+                return function(subject)
         except InputError as error:
             return error
         except MemoryError:
-            return InputError(f"{subject.image_path}: not enough memory to read it")
+            pass
+        with alone, contextlib.ExitStack() as others:
+            for _ in range(workers):
+                others.enter_context(together)
+            try:
+                return function(subject)
+            except InputError as error:
+                return error
+            except MemoryError as error:
+                return InputError(f"{subject.image_path}: {lack_of_memory(error)}")
 
     progress = Progress(what, len(subjects), "images")
     faults = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from lmcore.errors import InputError
+from lmcore.errors import InputError, lack_of_memory
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -125,6 +125,8 @@ def _opened(path: str | os.PathLike, whole: bool = False) -> Iterator[Image.Imag
         what = "not a PNG, JPEG or TIFF image" if path.stat().st_size else "the file is empty"
         raise InputError(f"{path}: {what}") from error
     except Exception as error:  # decoders fail in many ways on damaged bytes
+        if lack := lack_of_memory(error):
+            raise MemoryError(lack) from error
         raise InputError(f"{path}: unreadable, damaged or truncated image ({error})") from error
 
 

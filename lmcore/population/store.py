@@ -1,5 +1,6 @@
 """population.h5: the prepared images of a population in one file."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -76,6 +77,7 @@ def write_population(
         if segmented:
             masks = _create_images(file, "segmentation", (n, *shape), np.uint8)
             distances = _create_images(file, "distance_transform", (n, *shape), np.float32)
+        digests = []
         affines, original_shapes = np.zeros((n, d + 1, d + 1)), np.zeros((n, d), dtype=np.int64)
         has_segmentation, oriented = np.zeros(n, dtype=bool), True
         for row, record in zip(range(n), records, strict=True):
@@ -85,12 +87,14 @@ def write_population(
                     f"image {record.image.shape} in a population of {(channels, *shape)}"
                 )
             images[row] = record.image
+            digests.append(image_digest(record.image))
             affines[row], original_shapes[row] = record.affine, record.original_shape
             oriented = oriented and record.oriented
             if record.segmentation is not None:
                 masks[row], distances[row] = record.segmentation, record.distance_transform
                 has_segmentation[row] = True
         file.attrs["oriented"] = oriented
+        _create(file, "image_digest", data=digests, dtype=h5py.string_dtype())
         _create(file, "affine", data=affines)
         _create(file, "original_shape", data=original_shapes)
         if segmented:
@@ -99,6 +103,11 @@ def write_population(
             _create(file, "mask", data=np.asarray(mask, np.float32))
         if medoid and (name := medoid()):
             file.attrs["medoid"] = name
+
+
+def image_digest(image: np.ndarray) -> str:
+    """What tells a prepared image (C, *spatial) from every other one."""
+    return hashlib.sha256(np.ascontiguousarray(image, np.float32)).hexdigest()[:32]
 
 
 def _create(file: h5py.File, name: str, **arguments: object) -> h5py.Dataset:
@@ -127,6 +136,8 @@ class Population:
         subjects: (N) ids.
         channels: C of each image.
         shape: spatial array shape of each image, (H, W) or (D, H, W).
+        digests: (N) of each image, see `image_digest`.
+        seen: positions of the subjects of whom anything was read so far.
         affines: (N, d+1, d+1) from an image's index to its original's pixels (2D) or RAS mm.
         original_shapes: (N, d) array shapes of the original images.
         preprocessing: the settings, as `Preprocessing.to_dict` gives them.
@@ -153,6 +164,8 @@ class Population:
             self.subjects: list[str] = self._file["subject"].asstr()[:].tolist()
             self.channels: int = self._file["image"].shape[1]
             self.shape: tuple[int, ...] = self._file["image"].shape[2:]
+            self.digests: list[str] = self._file["image_digest"].asstr()[:].tolist()
+            self.seen: set[int] = set()
             self.affines: np.ndarray = self._file["affine"][:]
             self.original_shapes: np.ndarray = self._file["original_shape"][:]
             self.preprocessing: dict = json.loads(self._file.attrs["preprocessing"])
@@ -208,6 +221,7 @@ class Population:
 
     def _rows(self, name: str, indices: Iterable[int], dtype: type) -> np.ndarray:
         indices = list(indices)
+        self.seen.update(indices)
         if name not in self._file:  # a population without any segmentation
             return np.zeros((len(indices), *self.shape), dtype=dtype)
         dataset = self._file[name]

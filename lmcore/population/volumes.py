@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmcore.errors import InputError
+from lmcore.errors import InputError, lack_of_memory
 from lmcore.population.formats.stored import Stored
 from lmcore.population.table import HDF5_DATASET, is_volume
 
@@ -111,6 +111,8 @@ def _read(
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except Exception as error:  # decoders fail in many ways on damaged bytes
+        if lack := lack_of_memory(error):
+            raise MemoryError(lack) from error
         reason = str(error) or type(error).__name__
         raise InputError(f"{path}: unreadable, damaged or truncated ({reason})") from error
     return stored.array, _affine(path, stored, spacing), stored.affine is not None

@@ -43,6 +43,7 @@ class Experiment:
     def __init__(self, folder: Path, population: Path, **training: object):
         self.folder, self.training = folder, TRAINING | training
         self.model, self.seed, self.code, self.initial = dict(MODEL), 1, "code", None
+        self.trained_on = self.training.get("subjects", "train")
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("population.h5", "subjects.csv"):
             shutil.copy(population / name, folder / name)
@@ -59,7 +60,12 @@ class Experiment:
         return run(self.training_job(), **limits)
 
     def training_job(self) -> Callable[[], None]:
-        made = {"encoder": "encoder.pt", "history": "history.csv", "timings": "timings.csv"}
+        made = {
+            "encoder": "encoder.pt",
+            "history": "history.csv",
+            "timings": "timings.csv",
+            "seen": "seen.csv",
+        }
         return self._job(
             "train_encoder",
             {"population": "population.h5", "subjects": "subjects.csv"},
@@ -86,11 +92,15 @@ class Experiment:
                 "subjects": "subjects.csv",
                 "landmarks": "landmarks/all.csv",
             },
-            {"importance": "landmarks/importance.csv"},
-            {"kernel": "paper", "region": False},
+            {"importance": "landmarks/importance.csv", "seen": "landmarks/seen.csv"},
+            {"kernel": "paper", "region": False, "trained_on": self.trained_on},
         )
 
-    def _job(self, script, inputs, outputs, params, more_inputs=None) -> Callable[[], None]:
+    def _job(
+        self, script, inputs, outputs, params, more_inputs=None, **wildcards
+    ) -> Callable[[], None]:
+        """A stage's script; files are relative to the experiment's folder."""
+
         def below(paths: dict) -> dict:
             return {name: self.folder / path for name, path in paths.items()}
 
@@ -100,7 +110,8 @@ class Experiment:
                 self.folder / f"logs/{script}.log",
                 below(inputs) | (more_inputs or {}),
                 below(outputs),
-                params | {"seed": self.seed, "threads": 1},
+                {"seed": self.seed, "threads": 1, "person_column": None} | params,
+                **wildcards,
             )
 
         return work

@@ -127,7 +127,9 @@ class Names(SimpleNamespace):
         return getattr(self, name, default)
 
 
-def run_script(script: str, log: Path, inputs: dict, outputs: dict, params: dict, **more) -> None:
+def run_script(
+    script: str, log: Path, inputs: dict, outputs: dict, params: dict, **wildcards: object
+) -> None:
     """What Snakemake does to run a rule's script; the script is told everything by name."""
     snakemake = SimpleNamespace(
         rule=script,
@@ -135,8 +137,8 @@ def run_script(script: str, log: Path, inputs: dict, outputs: dict, params: dict
         input=Names(**inputs),
         output=Names(**outputs),
         params=Names(**params),
-        wildcards=Names(run="mine", experiment="mine"),
-        threads=more.get("threads", 2),
+        wildcards=Names(run="mine", experiment="mine", **wildcards),
+        threads=2,
     )
     path = ROOT / "workflow_scripts" / f"{script}.py"
     runpy.run_path(str(path), init_globals={"snakemake": snakemake})

@@ -102,20 +102,20 @@ def finishes(experiment: Experiment, expected: dict[str, bytes]) -> None:
     assert ended.code == 0, ended
     assert experiment.results() == expected
     left = {entry.name for entry in (experiment.folder / "model").iterdir()}
-    assert left == {"encoder.pt", "history.csv", "timings.csv"}
+    assert left == {"encoder.pt", "history.csv", "timings.csv", "seen.csv"}
 
 
 @pytest.mark.sample
 @pytest.mark.parametrize("number", range(MOMENTS // 2))
 def test_training_while_it_writes(tmp_path, population, undisturbed, number, survived):
-    """Ten checkpoints, then the history, the timings and the encoder: 13 files."""
+    """Ten checkpoints, then whom it saw, history, timings and encoder: 14 files."""
     recipe = RECIPES[number // 4 % 2]
-    words, (place, name, how), call = moments(13, 11, seed=1)[number]
+    words, (place, name, how), call = moments(14, 11, seed=1)[number]
     experiment = Experiment(tmp_path / "run", population, recipe=recipe)
     ended = run(dying(experiment.training_job(), place, name, call, how))
     assert ended.code == -signal.SIGKILL
     finishes(experiment, undisturbed[recipe][0])
-    survived(f"training ({recipe}) killed {words} of 13", "the same bytes")
+    survived(f"training ({recipe}) killed {words} of 14", "the same bytes")
 
 
 @pytest.mark.parametrize("number", range(MOMENTS // 2))
@@ -156,7 +156,7 @@ def test_redundancy_removal(tmp_path_factory, ranked, number, survived):
     assert run(experiment.ranking_job()).code == 0
     assert output.read_bytes() == expected
     left = {entry.name for entry in output.parent.iterdir()}
-    assert left == {"all.csv", "timings.csv", "importance.csv"}
+    assert left == {"all.csv", "timings.csv", "importance.csv", "seen.csv"}
     survived(f"redundancy removal killed {words.format(call)}", "the same bytes")
 
 

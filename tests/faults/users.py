@@ -72,8 +72,10 @@ class Sandbox:
     def preprocessing_log(self) -> Path:
         return self.results / "logs/preprocess_population.log"
 
-    def preprocessing_job(self, pretrained: Path | None = None) -> Callable[[], None]:
-        """What `preprocess` runs."""
+    def preprocessing_job(
+        self, pretrained: Path | None = None, **settings: object
+    ) -> Callable[[], None]:
+        """What `preprocess` runs; `settings` are more keys of the block `preprocess`."""
 
         def work() -> None:
             run_script(
@@ -86,8 +88,9 @@ class Sandbox:
                 },
                 {
                     "root": None,
-                    "settings": SETTINGS[self.dimension],
+                    "settings": SETTINGS[self.dimension] | settings,
                     "class_column": None,
+                    "person_column": None,
                     "control": None,
                     "train_on": "all",
                     "segmentation_label": None,
@@ -102,8 +105,13 @@ class Sandbox:
     def adopt(self, pretrained: Path, **model: object) -> Ended:
         """Run the script of train_encoder with model.pretrained, and keys of the block `model`."""
         log = self.results / "logs/train_encoder.log"
-        files = {"population": self.results / "population.h5", "pretrained": pretrained}
-        made = {name: self.results / f"model/{name}" for name in ("encoder", "history", "timings")}
+        files = {
+            "population": self.results / "population.h5",
+            "subjects": self.results / "subjects.csv",
+            "pretrained": pretrained,
+        }
+        names = ("encoder.pt", "history.csv", "timings.csv", "seen.csv")
+        made = {Path(name).stem: self.results / "model" / name for name in names}
         settings = {"landmarks": 4, "kernel": "paper"} | model
 
         def work() -> None:

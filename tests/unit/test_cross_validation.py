@@ -122,8 +122,9 @@ class TestSelect:
 class TestStage:
     def test_one_row(self, population, tmp_path):
         path, subjects = population(["train"] * 4 + ["test", "validation"], SHAPE)
-        output = tmp_path / "score.csv"
-        cross_validate_regularization(path, subjects, SETTINGS, 1, 2, 3, output)
+        output, seen = tmp_path / "score.csv", tmp_path / "seen.csv"
+        cross_validate_regularization(path, subjects, SETTINGS, 1, 2, 3, output, seen)
+        assert pd.read_csv(seen)["subject"].tolist() == ["s00", "s01", "s02", "s03"]
         table = pd.read_csv(output)
         assert list(table) == ["weight", "fold", "registration_loss", "condition_number"]
         assert table[["weight", "fold"]].to_numpy().tolist() == [[1e-5, 1]]
@@ -131,6 +132,7 @@ class TestStage:
 
     def test_two_subjects_a_fold_are_needed(self, population, tmp_path):
         path, subjects = population(["train"] * 5 + ["test"], SHAPE)
+        files = tmp_path / "s.csv", tmp_path / "seen.csv"
         with pytest.raises(InputError, match="split train has 5 subjects, 6 are needed"):
-            cross_validate_regularization(path, subjects, SETTINGS, 0, 3, 3, tmp_path / "s.csv")
+            cross_validate_regularization(path, subjects, SETTINGS, 0, 3, 3, *files)
         assert not (tmp_path / "s.csv").exists()

@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 
 import lmcore
-from lmcore.discovery import memory, pairs
-from lmcore.discovery.memory import cgroup_limits, spare_memory
+from lmcore import memory
+from lmcore.discovery import pairs
+from lmcore.memory import cgroup_limits, spare_memory
 from lmcore.population.store import Population, write_population
 from lmcore.population.volume_preprocessing import VolumePreprocessing
 
 SHAPE = (36, 44, 52)
 IMAGE_BYTES = 4 * math.prod(SHAPE)
-PREPROCESSING = VolumePreprocessing(size=SHAPE, spacing=1.0).to_dict()
 # What training may take beyond the imports, which alone take 300 MB and vary with the machine.
 ALLOWED_BYTES = 700_000_000
 
@@ -34,6 +34,7 @@ def boxes(count: int):
     for n in range(count):
         image[:] = 0.1
         image[0, 6 + n % 7 : 26, 9 : 30 + n % 5, 12 + n % 3 : 40] = 0.8
+        image[0, 0, 0, :2] = n % 100 / 100, n // 100 / 100  # no two are the same
         yield image, np.eye(4), SHAPE
 
 
@@ -52,7 +53,8 @@ def run_under_limit(folder: Path) -> None:
     count = limit // IMAGE_BYTES + 1
     population, subjects = folder / "population.h5", folder / "subjects.csv"
     names = [f"s{n}" for n in range(count)]
-    write_population(population, names, SHAPE, 1, PREPROCESSING, boxes(count))
+    preprocessing = VolumePreprocessing(SHAPE, spacing=1.0).to_dict()
+    write_population(population, names, SHAPE, 1, preprocessing, boxes(count))
     splits = ["train"] * (count - 8) + ["validation"] * 4 + ["test"] * 4
     table = pd.DataFrame({"subject": names, "image": "x.nii", "split": splits})
     table.to_csv(subjects, index=False)
@@ -72,7 +74,7 @@ def run_under_limit(folder: Path) -> None:
         *(6, 1e-3), widths=(2, 2, 2, 2), hidden=4, stride=2, pairs=48, validate_every=24, batch=4
     )
     encoder, landmarks = folder / "encoder.pt", folder / "all.csv"
-    written = [folder / name for name in ("history.csv", "timings.csv", "checkpoint.pt")]
+    written = [folder / name for name in ("history.csv", "times.csv", "seen.csv", "checkpoint.pt")]
     train_encoder(population, subjects, settings, 0, encoder, *written, digest="")
     discover_landmarks(population, encoder, landmarks, folder / "timings.csv")
     written = [folder / name for name in ("pairs.csv", "numbers.csv", "examples.h5")]

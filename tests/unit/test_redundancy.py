@@ -129,7 +129,8 @@ def ranked(population, tmp_path):
         table = landmark_table(ids, points.numpy(), numbers, (16, 27), affines)
         write_csv(tmp_path / "all.csv", table)
         output = tmp_path / "importance.csv"
-        rank_landmarks(path, subjects, tmp_path / "all.csv", "paper", seed, output, **options)
+        files = output, tmp_path / "seen.csv"
+        rank_landmarks(path, subjects, tmp_path / "all.csv", "paper", seed, *files, **options)
         return output
 
     return run

@@ -122,7 +122,7 @@ def test_the_file_for_other_readers(tmp_path):
     path = tmp_path / "population.h5"
     write_population(path, ["a", "b"], (6, 9), 1, {}, records(2, (6, 9)))
     with h5py.File(path) as file:
-        assert set(file) == {"subject", "image", "affine", "original_shape"}
+        assert set(file) == {"subject", "image", "image_digest", "affine", "original_shape"}
         assert file["image"].chunks == (1, 1, 6, 9)
         assert file["image"].compression == "gzip"  # what every HDF5 library reads
         assert file.attrs["lmcore_version"] == lmcore.__version__

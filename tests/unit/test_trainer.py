@@ -467,6 +467,7 @@ class TestTrainEncoder:
                 tmp_path / "model/encoder.pt",
                 tmp_path / "model/history.csv",
                 tmp_path / "model/timings.csv",
+                tmp_path / "model/seen.csv",
                 tmp_path / "model/checkpoint.pt",
                 digest="settings and code",
                 **options,
@@ -478,7 +479,7 @@ class TestTrainEncoder:
     def test_what_is_written(self, train):
         folder = train()
         names = {path.name for path in folder.iterdir()}
-        assert names == {"encoder.pt", "history.csv", "timings.csv"}
+        assert names == {"encoder.pt", "history.csv", "timings.csv", "seen.csv"}
         encoder, content = load_encoder(folder / "encoder.pt")
         assert encoder.landmarks == 4
         assert content["preprocessing"] == {"size": [16, 32], "intensity": "border"}
@@ -594,19 +595,21 @@ class TestAdoptEncoder:
         save_encoder(tmp_path / "trained.pt", encoder, **meta)
 
         def run(shape=SHAPE, **settings):
-            path, _ = population(["train"] * 2, shape)
-            outputs = [tmp_path / "model" / name for name in ("e.pt", "history.csv", "t.csv")]
+            path, subjects = population(["train"] * 2, shape)
+            names = ("e.pt", "history.csv", "t.csv", "seen.csv")
+            outputs = [tmp_path / "model" / name for name in names]
             model = {"landmarks": 4, "kernel": "paper"} | settings
-            adopt_encoder(tmp_path / "trained.pt", path, model, *outputs)
+            adopt_encoder(tmp_path / "trained.pt", path, subjects, model, *outputs)
             return outputs
 
         return run
 
     def test_is_the_encoder_that_was_given(self, adopt, tmp_path):
-        encoder, history, timings = adopt()
+        encoder, history, timings, seen = adopt()
         assert encoder.read_bytes() == (tmp_path / "trained.pt").read_bytes()
         assert history.read_text() == ",".join(HISTORY) + "\n"
         assert timings.read_text() == "name,value,unit,n,ci_low,ci_high\n"
+        assert seen.read_text() == "subject\n"
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -279,7 +279,7 @@ run: [again]
 pathvars: {{results: results/again, logs: results/again/logs, benchmarks: results/again/bench}}
 experiments:
   again:
-    population: {{table: my_images/subjects.csv, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}
+    population: {{table: results/mine/subjects.csv, root: my_images}}
     model: {{landmarks: 5, pretrained: {model.relative_to(finished.folder)}}}
     training: {{threads: 1}}
 """)

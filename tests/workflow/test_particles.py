@@ -21,7 +21,7 @@ def configure(project, **blocks):
     experiment = content["experiments"]["camfai"]
     for name, settings in blocks.items():
         experiment.setdefault(name, {}).update(settings)
-    content |= {"run": ["camfai"], "experiments": {"camfai": experiment}}
+    content |= {"run": ["camfai"], "experiments": {"camfai": experiment}, "studies": {}}
     (project.folder / "camfai.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return "camfai.yaml"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lmcore.errors import InputError
+from lmcore.memory import spare_memory
 
 # 1024 x 1024 x 512: larger than a whole-body CT, and 2 GiB as float32
 MAX_VOXELS = 2**29
@@ -61,7 +62,7 @@ def three_axes(path: str | os.PathLike, sizes: Sequence[int]) -> tuple[int, int,
 
 
 def check_room(path: str | os.PathLike, claimed: int, present: int, compressed: bool) -> None:
-    """Refuse a header that claims more than its file can hold, before anything is allocated.
+    """Refuse a header that claims more than file or memory can hold, before it is allocated.
 
     Arguments:
         path: to name.
@@ -70,6 +71,7 @@ def check_room(path: str | os.PathLike, claimed: int, present: int, compressed: 
         compressed: whether they may be fewer than claimed.
     Raises:
         InputError: if the file is too short.
+        MemoryError: if there is less memory than the voxels take.
     """
     if compressed and claimed <= HARMLESS_BYTES:
         return
@@ -78,6 +80,8 @@ def check_room(path: str | os.PathLike, claimed: int, present: int, compressed: 
             f"{path}: truncated or damaged: its header claims {claimed:,} bytes of voxels, "
             f"the file has {present:,}"
         )
+    if claimed > HARMLESS_BYTES and claimed > spare_memory():
+        raise MemoryError(f"its voxels take {claimed / 1e6:,.0f} MB")
 
 
 def check_name(path: str | os.PathLike, *names: Path) -> None:

@@ -5,6 +5,8 @@ import os
 import resource
 from pathlib import Path
 
+from lmcore.errors import InputError
+
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
@@ -24,6 +26,21 @@ def spare_memory() -> float:
         if limit != resource.RLIM_INFINITY:
             spare.append(limit - used)
     return max(0.0, min(spare))
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Check that there is memory for something before it is begun.
+
+    Arguments:
+        needed: bytes; what: needs them.
+    Raises:
+        InputError: if the machine or a limit leaves less; it says how much is needed.
+    """
+    if needed > (spare := spare_memory()):
+        raise InputError(
+            f"{what} needs {needed / 1e6:,.0f} MB of memory, and {spare / 1e6:,.0f} MB are to be "
+            "had: give the job more, or prepare smaller images (preprocess.size)"
+        )
 
 
 def _available() -> float:
