@@ -23,6 +23,7 @@ rule all:
         [results_of(run) for run in RUNS if not is_study(run)],
         paper_figures(),
         "<results>/summary.csv",
+        "<results>/provenance.csv",
         "<benchmarks>/schedule.png",
 
 

@@ -64,11 +64,13 @@ class _Log(io.TextIOBase):
             self._file, self._whole = io.BytesIO(), False
 
     def write(self, text: str) -> int:
-        content = text.encode("utf-8", "backslashreplace")
-        try:
-            self._whole &= self._file.write(content) == len(content)
-        except OSError:
+        content, begin, whole = text.encode("utf-8", "backslashreplace"), self._file.tell(), False
+        with contextlib.suppress(OSError):
+            whole = self._file.write(content) == len(content)
+        if not whole:  # half a line would be worse than none
             self._whole = False
+            self._file.seek(begin)
+            self._file.truncate()
         return len(text)
 
     def end(self, text: str) -> NoReturn:

@@ -344,3 +344,27 @@ rule summarize_runs:
         "Summarizing all runs"
     script:
         "../workflow_scripts/summarize_runs.py"
+
+
+rule record_provenance:
+    """Versions, machine, configuration and all seeds: what it takes to get the same again."""
+    output:
+        table=report(
+            ensure("<results>/provenance.csv", non_empty=True),
+            caption="../report/provenance.rst",
+            category="Summary",
+        ),
+    log:
+        "<logs>/record_provenance.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        configuration=digest_of_settings(config),
+        sources=source_digest(*sorted(BASE.glob("lmcore/**/*.py"))),
+        seed=config["seed"],
+        seeds=all_seeds,
+        code=code("record_provenance"),
+    message:
+        "Recording versions, machine, configuration and seeds"
+    script:
+        "../workflow_scripts/record_provenance.py"

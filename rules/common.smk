@@ -162,27 +162,41 @@ def run_of(wildcards):
     return wildcards.get("run", wildcards.get("experiment"))
 
 
+STAGES = []  # those that ask for a seed, as the rules are read
+
+
 def seed_of(stage):
     """A function of the wildcards: the stage's seed, shared by an experiment's variants."""
-    return lambda wildcards: derive_seed(
-        config["seed"],
-        experiment_of(run_of(wildcards)),
-        stage,
-        *variant_seed(wildcards, stage),
-    )
+    STAGES.append(stage)
+    return lambda wildcards: stage_seed(run_of(wildcards), stage)
 
 
-def variant_seed(wildcards, stage):
-    return [RUNS[run_of(wildcards)]["training"]["seed"]] if stage == "training" else []
+def stage_seed(run, stage):
+    own = [RUNS[run]["training"]["seed"]] if stage == "training" else []
+    return derive_seed(config["seed"], experiment_of(run), stage, *own)
+
+
+def all_seeds(wildcards):
+    """Run -> stage -> seed; of a variant those that are not its experiment's."""
+    return {
+        run: {
+            stage: stage_seed(run, stage)
+            for stage in sorted(set(STAGES))
+            if run == experiment_of(run) or stage == "training"
+        }
+        for run in RUNS
+    }
+
+
+def digest_of_settings(settings):
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def digest_of(wildcards):
     """Digest of all settings that decide a population."""
     run = RUNS[wildcards.experiment]
-    settings = [run["population"], run["preprocess"], config["seed"]]
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[
-        :16
-    ]
+    return digest_of_settings([run["population"], run["preprocess"], config["seed"]])
 
 
 def code(script, *modules):

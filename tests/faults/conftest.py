@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch._dynamo  # which an optimizer imports
+from jobs import finish
 from users import Sandbox
 
 # Everything that a forked process would otherwise import anew
@@ -76,6 +77,13 @@ def models(tmp_path_factory):
         found[dimension] = folder / f"{dimension}d.pt"
         save_encoder(found[dimension], encoder, kernel="paper", preprocessing=preprocessing)
     return found
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run of every rule."""
+    folder = tmp_path_factory.mktemp("finished")
+    return finish(folder, "tiny.yaml", "all", "results/studies/kinds.png")
 
 
 def pytest_deselected(items):

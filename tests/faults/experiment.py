@@ -43,7 +43,7 @@ class Experiment:
     def __init__(self, folder: Path, population: Path, **training: object):
         self.folder, self.training = folder, TRAINING | training
         self.model, self.seed, self.code, self.initial = dict(MODEL), 1, "code", None
-        self.trained_on = self.training.get("subjects", "train")
+        self.trained_on, self.threads = self.training.get("subjects", "train"), 1
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("population.h5", "subjects.csv"):
             shutil.copy(population / name, folder / name)
@@ -110,7 +110,7 @@ class Experiment:
                 self.folder / f"logs/{script}.log",
                 below(inputs) | (more_inputs or {}),
                 below(outputs),
-                {"seed": self.seed, "threads": 1, "person_column": None} | params,
+                {"seed": self.seed, "threads": self.threads, "person_column": None} | params,
                 **wildcards,
             )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from projects import ROOT, Project
+from projects import ROOT, Project, write_points
 
 KEEP = """import pathlib, pickle
 pathlib.Path("jobs").mkdir(exist_ok=True)
@@ -74,6 +74,9 @@ class Job:
 
 def finish(folder: Path, config: str, *options: str, cores: int = 2) -> Path:
     """Run a configuration of this folder to its end in a copy of the project; the copy."""
+    folder.mkdir(exist_ok=True)
+    if not (folder / "my_points").exists():
+        write_points(folder / "my_points")
     project = Project(folder)
     shutil.copy(Path(__file__).with_name(config), folder / config)
     for path in (folder / "workflow_scripts").glob("*.py"):

@@ -7,7 +7,6 @@ import runpy
 import signal
 import struct
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -54,16 +53,16 @@ def run(
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as output:
-        begin, at_start = time.monotonic(), mmap.mmap(-1, 8)
-        child = os.fork()
-        if child == 0:
-            at_start[:] = struct.pack("q", resident_bytes())
-            _work(function, output.fileno(), memory, file_size)
-        code, usage = _wait(child, begin + seconds)
-        elapsed = time.monotonic() - begin
-        output.seek(0)
-        text = output.read().decode("utf-8", "backslashreplace")
+    ours, theirs = os.pipe()  # to which no limit of files applies
+    os.set_blocking(ours, False)
+    begin, at_start = time.monotonic(), mmap.mmap(-1, 8)
+    child = os.fork()
+    if child == 0:
+        at_start[:] = struct.pack("q", resident_bytes())
+        _work(function, theirs, memory, file_size)
+    os.close(theirs)
+    code, usage, text = _wait(child, begin + seconds, ours)
+    elapsed = time.monotonic() - begin
     peak = 1024 * usage.ru_maxrss - struct.unpack("q", at_start)[0]
     return Ended(os.waitstatus_to_exitcode(code), text, peak, elapsed)
 
@@ -93,16 +92,18 @@ def _work(function, output: int, memory: int | None, file_size: int | None) -> N
         os._exit(code)
 
 
-def _wait(child: int, deadline: float) -> tuple[int, resource.struct_rusage]:
-    while True:
-        found, status, usage = os.wait4(child, os.WNOHANG)
-        if found:
-            return status, usage
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            _, status, usage = os.wait4(child, 0)
-            return status, usage
-        time.sleep(0.002)
+def _wait(child: int, deadline: float, pipe: int) -> tuple[int, resource.struct_rusage, str]:
+    """Status, use of resources, and all that the process has written."""
+    written, found = [], 0
+    with os.fdopen(pipe, "rb", buffering=0) as reader:
+        while not found:
+            found, status, usage = os.wait4(child, os.WNOHANG)
+            if not found and time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                found, status, usage = os.wait4(child, 0)
+            written.append(reader.read() or b"")
+            time.sleep(0 if found else 0.002)
+    return status, usage, b"".join(written).decode("utf-8", "backslashreplace")
 
 
 def resident_bytes() -> int:

@@ -7,14 +7,18 @@ written. With room again it makes the bytes of the run that had room from the st
 """
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from jobs import Job, finish, jobs_of
-from projects import ROOT, write_points
+from jobs import Job, jobs_of
+from projects import ROOT
 from sandbox import error_lines, run
+
+import lmcore
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "workflow_scripts").glob("*.py"))
 WITHOUT = {"write_shapeworks_project"}  # ShapeWorks, which no machine here has
@@ -24,16 +28,10 @@ TIMES = ("timings.csv",)
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A finished run of every rule."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_points(folder / "my_points")
-    return finish(folder, "tiny.yaml", "all", "results/studies/kinds.png")
-
-
-@pytest.fixture(scope="session")
 def jobs(finished):
-    """One job of each script, that with the smallest outputs."""
+    """One job of each script, that with the smallest outputs; all they import is imported."""
+    for module in pkgutil.walk_packages(lmcore.__path__, "lmcore."):
+        importlib.import_module(module.name)
     smallest: dict[str, Job] = {}
     for job in jobs_of(finished):
         other = smallest.setdefault(job.script, job)
