@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: results studies test test-cluster test-envs lint format lock clean-venv
+.PHONY: results studies test test-cluster test-envs test-faults lint format lock clean-venv
 
 results: $(STAMP)
 	@$(VENV)/bin/python -m lmcore.launch
@@ -20,6 +20,10 @@ test: $(STAMP)
 test-cluster: $(STAMP)
 	tests/cluster/install.sh
 	$(VENV)/bin/python -m pytest tests/cluster
+
+# kills, full disks, little memory, bad and hostile files, leaks, shuffled labels: about 20 minutes
+test-faults: $(STAMP)
+	$(VENV)/bin/python -m pytest tests/faults
 
 # the pip section of each file in envs/ in a venv of its own, and its scripts there
 test-envs: $(STAMP)
