@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: results studies test test-cluster test-envs test-faults lint format lock clean-venv
+.PHONY: results studies test test-cluster test-envs test-faults reliability lint format lock clean-venv
 
 results: $(STAMP)
 	@$(VENV)/bin/python -m lmcore.launch
@@ -21,13 +21,17 @@ test-cluster: $(STAMP)
 	tests/cluster/install.sh
 	$(VENV)/bin/python -m pytest tests/cluster
 
-# kills, full disks, little memory, bad and hostile files, leaks, shuffled labels: about 20 minutes
-test-faults: $(STAMP)
-	$(VENV)/bin/python -m pytest tests/faults
-
 # the pip section of each file in envs/ in a venv of its own, and its scripts there
 test-envs: $(STAMP)
 	$(VENV)/bin/python -m pytest tests/envs
+
+# kills, full disks, little memory, bad input, hostile files, leaks: a quarter of an hour; -m sample is less
+test-faults: $(STAMP)
+	$(VENV)/bin/python -m pytest tests/faults
+
+# the same, and the table of what was survived
+reliability: $(STAMP)
+	$(VENV)/bin/python -m pytest tests/faults --reliability docs/reliability.md
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

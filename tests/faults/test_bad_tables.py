@@ -92,7 +92,13 @@ SUBJECTS = {
 
 
 @pytest.mark.parametrize("sandbox", [2], indirect=True)
-@pytest.mark.parametrize("what", SUBJECTS)
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, marks=pytest.mark.sample if k % 5 == 0 else ())
+        for k, what in enumerate(SUBJECTS)
+    ],
+)
 def test_a_table_of_subjects(sandbox, what, survived):
     text, words = SUBJECTS[what]
     (sandbox.data / "scan.nii").write_bytes(b"")
@@ -123,6 +129,7 @@ def test_what_is_no_table(sandbox, what, write, survived):
     survived(f"table of subjects {what}", line.removeprefix("error: "))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("sandbox", [2], indirect=True)
 def test_tables_that_only_look_odd_are_read(sandbox, survived):
     """With a mark, line ends of all kinds, empty rows; names of spaces, quotes and accents."""

@@ -14,6 +14,7 @@ import h5py
 import pytest
 import torch
 from experiment import RECIPES, Experiment, prepared
+from sandbox import run
 from test_bad_models import Harm
 
 from lmcore.discovery import trainer
@@ -38,8 +39,6 @@ def interrupted(experiment: Experiment, checkpoints: int) -> None:
 
         trainer.save_checkpoint = save_and_die
         job()
-
-    from sandbox import run
 
     assert run(work).code == -signal.SIGKILL
     assert experiment.checkpoint.exists()
@@ -144,6 +143,7 @@ def alter_fresh(experiment: Experiment, alter) -> None:
         alter(experiment)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_one_that_fits_goes_on(tmp_path, population, recipe, survived):
     """Without which all of the above would be no news."""

@@ -131,6 +131,7 @@ def volume_file(folder: Path, kind: str) -> tuple[Path, bytes]:
     return path, path.read_bytes()
 
 
+@pytest.mark.sample
 def test_tables_of_subjects(tmp_path, survived):
     for number in range(6):
         (tmp_path / f"s{number:02d}.png").touch()

@@ -102,6 +102,7 @@ def volumes(tmp_path):
     return rank
 
 
+@pytest.mark.sample
 def test_redundancy_removal(tmp_path, volumes, survived):
     """Every target would need eleven sources: 1,060 MB if each had copies of its own."""
     free, limited = tmp_path / "free.csv", tmp_path / "limited.csv"

@@ -161,6 +161,7 @@ def test_severity(tmp_path, landmarks, survived):
         survived(f"severity: interval of {name}", as_often(inside, 0.95))
 
 
+@pytest.mark.sample
 def test_group_difference(points, survived):
     """Distances of the groups, and the test at every point of a surface."""
     areas, inside, p_values, at_points = [], [], [], []

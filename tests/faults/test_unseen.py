@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from bad_volumes import nifti_of, solid
 from experiment import SUBJECTS, Experiment
 from sandbox import run
@@ -94,6 +95,7 @@ def test_the_same_image_under_two_names(tmp_path, survived):
     survived("a test subject whose image is also a training subject's", log.strip()[7:])
 
 
+@pytest.mark.sample
 def test_an_encoder_that_has_seen_the_test_subjects(tmp_path, survived):
     first = user(tmp_path / "first", SPLITS)
     assert first.preprocess().code == 0

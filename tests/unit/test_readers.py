@@ -187,6 +187,20 @@ def test_damaged_bytes_never_raise_anything_else(tmp_path, format):
             assert np.isfinite(read_image(path)).all()
 
 
+def test_no_flipped_bit_of_a_png_is_let_in(tmp_path):
+    """Every part of it has a checksum, which Pillow does not compare to its end."""
+    path = tmp_path / "a.png"
+    whole = encoded("PNG")
+    path.write_bytes(whole)
+    expected = read_image(path)
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 16
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            np.testing.assert_array_equal(read_image(path), expected)
+
+
 def test_damage_is_one_error_and_no_warning(tmp_path):
     """Pillow would write warnings of its own beside our error."""
     (tmp_path / "a.tif").write_bytes(encoded("TIFF")[:60])

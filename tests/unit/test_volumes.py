@@ -323,6 +323,39 @@ def test_damaged_bytes_never_raise_anything_else(tmp_path, name):
             assert volume.array.size < 1e6
 
 
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.mgz", "packed.nrrd", "packed.mha"])
+def test_no_flipped_bit_of_packed_voxels_is_let_in(tmp_path, name):
+    """Their checksum stands at the end, where nibabel and ITK do not look."""
+    whole = write(tmp_path / name, content(), affine_of()).read_bytes()
+    expected = read_volume(tmp_path / name).array
+    for place in range(len(whole) // 2, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 16
+        (tmp_path / name).write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            np.testing.assert_array_equal(read_volume(tmp_path / name).array, expected)
+
+
+def test_big_endian_packed_voxels(tmp_path):
+    """That are read without ITK, which would turn the bytes."""
+    header = (
+        "NRRD0004\ntype: short\ndimension: 3\nsizes: 5 7 9\nspacings: 1 1 1\n"
+        "encoding: gzip\nendian: big\n\n"
+    )
+    packed = gzip.compress(content().T.astype(">i2").tobytes())
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + packed)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nrrd").array, content().T)
+
+
+def test_a_slice_that_claims_a_gigabyte_costs_none(series, tmp_path):
+    """GDCM allocates whatever an element claims: of the file's header, and of what follows."""
+    whole = (series / "86.dcm").read_bytes()
+    for tag in (b"\x02\x00\x10\x00UI", b"\x08\x00\x60\x00", b"\x20\x00\x32\x00"):
+        place = whole.index(tag) + len(tag)
+        (series / "86.dcm").write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
+        assert "86.dcm is damaged or truncated" in message(series)
+
+
 def test_compressed_data_that_are_not_the_headers(tmp_path):
     """ITK would read a damaged stream of a MetaImage as whatever lies in memory."""
     meta = (
