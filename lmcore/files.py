@@ -64,8 +64,13 @@ def whole_hdf5(path: str | os.PathLike) -> Iterator:
     import h5py
 
     with whole_file(path) as temporary, _Sink(temporary, "w+") as sink:
-        with h5py.File(sink, "w", locking=False) as file:
-            yield file
+        try:
+            with h5py.File(sink, "w", locking=False) as file:
+                yield file
+        except Exception:
+            if sink.error is None:
+                raise
+            # HDF5 may stumble over what it reads back and was never written
         if sink.error is not None:
             raise sink.error
 
