@@ -17,7 +17,6 @@ rule plot_schedule:
     conda:
         "../envs/core.yaml"
     params:
-        benchmarks=config["pathvars"]["benchmarks"],
         runs=[run for run in RUNS if not is_study(run)],
         code=code("plot_schedule"),
     message:
