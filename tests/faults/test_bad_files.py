@@ -8,10 +8,13 @@ than 150 MB.
 
 import os
 import re
+import subprocess
+import sys
 
 import bad_images
 import bad_volumes
 import pytest
+from projects import ROOT
 from users import assert_refused
 
 FAULTS = [(2, fault) for fault in bad_images.FAULTS] + [(3, f) for f in bad_volumes.FAULTS]
@@ -38,3 +41,30 @@ def test_it_is_refused_in_one_line(sandbox, fault, models, survived):
         assert_refused(by_command, path.name)
     assert sandbox.contents() == before
     survived(fault.what, re.sub(r"^error: 1 of 6 .*?: s03 \((.*)\); mend.*", r"\1", by_table))
+
+
+REAL = ["named pipe", "png that claims 60,000 x 60,000 pixels", "png truncated at 60 %"]
+
+
+@pytest.mark.sample
+@pytest.mark.parametrize("sandbox", [2], indirect=True)
+@pytest.mark.parametrize("what", REAL)
+def test_in_a_shell(sandbox, models, what, survived):
+    """The same as a process of its own, with nothing imported before."""
+    (fault,) = [fault for fault in bad_images.FAULTS if fault.what == what]
+    path = sandbox.spoil(fault)
+    before = sandbox.contents()
+    command = [sys.executable, "-m", "lmcore", "discover", models[2], path]
+    ended = subprocess.run(
+        [*command, "--output", sandbox.results / "landmarks.csv"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1
+    assert path.name in ended.stderr
+    assert sandbox.contents() == before
+    survived(f"{what}, `python -m lmcore` in a shell", ended.stderr.strip()[7:])
