@@ -1,6 +1,8 @@
 """Leaks into what is not fitted by a network
 
-Normalisation, copies of an image, encoders from elsewhere, and the analyses.
+Normalisation, copies of an image, encoders from elsewhere, and the analyses. The common grid is
+chosen to hold every scan of the table, those of test subjects as well: it is their field of view
+that counts there, or with `preprocess.crop.margin` their segmentation, and no intensity.
 """
 
 import shutil
