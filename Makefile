@@ -13,8 +13,9 @@ results: $(STAMP)
 studies: $(STAMP)
 	$(VENV)/bin/snakemake --cores all --configfile config/studies.yaml -- studies
 
+# a file of tests stays in one process, so that what its tests share is made once
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # a real Slurm of one node, from Debian's packages; skips where they are missing and may not be installed
 test-cluster: $(STAMP)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+PREFIX = "slurm-"  # of the folder that a test makes for its daemons
 SETTINGS = Path("/etc/slurm")  # the plugin's jobs drop SLURM_CONF from their environment
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 
@@ -56,16 +57,26 @@ def why_not() -> str | None:
         return f"{', '.join(missing)} not installed (Debian: slurm-wlm, munge)"
     if os.geteuid() != 0:
         return "only root can start Slurm's daemons"
-    if (SETTINGS / "slurm.conf").exists():  # not so a link that an interrupted test left behind
+    settings = SETTINGS / "slurm.conf"
+    if settings.exists() and not is_left_behind(settings):
         return f"{SETTINGS} has a cluster's own settings"
     return None
+
+
+def is_left_behind(settings: Path) -> bool:
+    """Whether these are the settings of a test that was killed: its controller is gone."""
+    folder = settings.resolve().parent
+    if not settings.is_symlink() or not folder.name.startswith(PREFIX):
+        return False
+    controller = folder / "slurmctld.pid"
+    return not (controller.exists() and psutil.pid_exists(int(controller.read_text())))
 
 
 class Slurm:
     """Controller, node and munge, which vouches for messages between them, on 127.0.0.1 alone."""
 
     def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.folder.chmod(0o755)  # munge wants its socket in reach of everybody
         self.host = socket.gethostname().split(".")[0]
         self.daemons: list[subprocess.Popen] = []
