@@ -7,8 +7,9 @@ import torch
 
 from benchmarks.equivariance import encode
 from benchmarks.known_maps import draw_map, map_image, map_points
+from lmcore.discovery.initial import initial_encoder
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.trainer import SAMPLE, initial_encoder
+from lmcore.discovery.trainer import SAMPLE
 from lmcore.progress import Progress
 from lmcore.seeds import derive_seed
 

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import common
+from lmcore.discovery.initial import initial_encoder
 from lmcore.discovery.objective import Registrar
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.trainer import LARGEST_GRADIENT, SAMPLE, initial_encoder
+from lmcore.discovery.trainer import LARGEST_GRADIENT, SAMPLE
 from lmcore.registration.spline import regular_grid, with_corners
 
 

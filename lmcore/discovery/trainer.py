@@ -12,7 +12,7 @@ import torch
 from lmcore.discovery.batch import Batch
 from lmcore.discovery.checkpoint import load_checkpoint, save_checkpoint
 from lmcore.discovery.encoder import Encoder
-from lmcore.discovery.heatmaps import build_encoder
+from lmcore.discovery.initial import initial_encoder
 from lmcore.discovery.intensities import change_intensities
 from lmcore.discovery.known_maps import equivariance_loss, move_images, random_maps
 from lmcore.discovery.objective import Objective, Registrar, Supervision
@@ -68,7 +68,8 @@ class Training:
         settings: see `TrainingSettings`.
         seed: of the initial weights and the order of the batches.
         initial_landmarks: (M, d) where the untrained encoder puts its landmarks, or None:
-            random for the paper's recipe, evenly spread for the robust one.
+            random for the paper's recipe, for the robust one evenly spread, over the mask if
+            there is one.
         what: named in progress and errors.
         mask: (1, 1, *shape) weights of the pixels in training and validation (Eq. 9), or None.
         shapes: gives (B, 1, *shape) shapes of some subjects and (B,) bool who has one (Eq. 8),
@@ -93,8 +94,10 @@ class Training:
         self.recipe = RECIPES[settings.recipe]
         self.device = settings.device()
         self.mask = None if mask is None else mask.to(self.device)
+        region = mask[0, 0] if mask is not None and self.recipe.spread else None
         sample = images(train[:SAMPLE])
-        self.encoder = initial_encoder(sample, settings, seed, initial_landmarks).to(self.device)
+        encoder = initial_encoder(sample, settings, seed, initial_landmarks, region)
+        self.encoder = encoder.to(self.device)
         self.objective = Objective(
             Registrar(
                 shape, settings.kernel, settings.grid_stride, self.device, settings.smoothing
@@ -106,6 +109,7 @@ class Training:
             settings.supervision,
             settings.shape_match,
             self.recipe.relative,
+            region,
         )
         if self.recipe.relative:
             self._set_units(sample, train[:SAMPLE])
@@ -292,36 +296,3 @@ class Training:
         self.maps.set_state(state["maps"])
         self.best, self.best_state = state["best"], state["best_state"]
         self.history, self.pairs, self.steps = state["history"], state["pairs"], state["steps"]
-
-
-def initial_encoder(
-    sample: torch.Tensor,
-    settings: TrainingSettings,
-    seed: int,
-    initial_landmarks: torch.Tensor | None = None,
-) -> Encoder:
-    """An untrained encoder.
-
-    Arguments:
-        sample: (n, C, *shape) training images; their intensities fix the standardisation.
-        settings, seed, initial_landmarks: as of `Training`.
-    """
-    shape, recipe = tuple(sample.shape[2:]), RECIPES[settings.recipe]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = build_encoder(
-            recipe.head,
-            shape=shape,
-            landmarks=settings.landmarks,
-            widths=settings.widths,
-            hidden=settings.hidden,
-            stride=settings.stride,
-            channels=sample.shape[1],
-        )
-        encoder.standardise_by(float(sample.mean()), float(sample.std()))
-        if initial_landmarks is None and not recipe.spread:
-            raw = torch.rand(settings.landmarks, len(shape), dtype=torch.float64)
-            initial_landmarks = torch.tanh(2 * raw - 1)
-    if initial_landmarks is not None:
-        encoder.start_from(initial_landmarks)
-    return encoder

@@ -1,4 +1,4 @@
-"""The measurement of what Z can reach, on two populations."""
+"""The measurement of what Z can reach."""
 
 import json
 
@@ -21,3 +21,21 @@ def test_what_is_printed(capsys):
     for row in scores.values():
         assert row["auc_lowest"] <= row["auc"] <= row["auc_highest"]
         assert -1 <= row["spearman"] < 0.75  # of 93 controls whose severity is one value
+
+
+def test_femora(capsys):
+    threads = torch.get_num_threads()
+    severity.main(
+        ["--population", "femur", "--seeds", "1", "--landmarks", "30", "--noise", "0", "8"]
+    )
+    torch.set_num_threads(threads)
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert "parameters" not in scores  # a bump is infinitely far from controls without any
+    assert scores["8 mm, shrunk"]["auc"] < scores["0 mm, shrunk"]["auc"]
+
+
+def test_a_drawn_femur_is_that_of_its_population():
+    drawn = severity.draw_femora(5, 20)
+    assert drawn.shapes.shape == (59, 20, 3)
+    assert (drawn.severity[drawn.is_control] == 0).all()
+    assert drawn.severity[~drawn.is_control].min() >= 2
