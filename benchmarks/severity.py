@@ -3,6 +3,7 @@ true places but for noise, and crania also from the true parameters. Nothing is 
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,12 +129,16 @@ def draw_crania(seed: int, landmarks: int) -> Drawn:
     )
 
 
-def draw_femora(seed: int, landmarks: int) -> Drawn:
-    """Cam femora and controls, all left and above the cut; severity is the bump's height in mm."""
-    places, _ = femur_surface()
-    places = places[places[:, 2] > CUT + femur.CUT_MARGIN]
-    places = places[farthest_points(places, landmarks)]
+def draw_femora(seed: int, landmarks: int, near: float = np.inf) -> Drawn:
+    """Cam femora and controls, all left; severity is the bump's height in mm.
+
+    Landmarks lie above the cut, at most `near` mm from the middle of the bump.
+    """
     options = femur.FemurOptions()
+    places, _ = femur_surface()
+    apart = np.linalg.norm(places - femur.bump_of(options).centre, axis=1)
+    places = places[(places[:, 2] > CUT + femur.CUT_MARGIN) & (apart < near)]
+    places = places[farthest_points(places, landmarks)]
     groups = [group for group, count in options.counts.items() for _ in range(count)]
     drawn = [femur.draw_parameters(seed, k, group, options) for k, group in enumerate(groups)]
     return Drawn(
@@ -144,7 +149,11 @@ def draw_femora(seed: int, landmarks: int) -> Drawn:
     )
 
 
-POPULATIONS = {"cranium": ("metopic", draw_crania), "femur": ("camfai", draw_femora)}
+POPULATIONS = {
+    "cranium": ("metopic", draw_crania),
+    "femur": ("camfai", draw_femora),
+    "femur_near_bump": ("camfai", partial(draw_femora, near=25.0)),
+}
 
 
 def known_covariance() -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import torch
 
 from benchmarks import severity
@@ -39,3 +40,7 @@ def test_a_drawn_femur_is_that_of_its_population():
     assert drawn.shapes.shape == (59, 20, 3)
     assert (drawn.severity[drawn.is_control] == 0).all()
     assert drawn.severity[~drawn.is_control].min() >= 2
+    near = severity.draw_femora(5, 20, near=25.0)
+    across = [np.ptp(one.shapes, axis=1).max() for one in (drawn, near)]
+    assert across[1] < 65 < across[0]  # mm; the femora differ in size and in bump
+    assert (near.severity == drawn.severity).all()

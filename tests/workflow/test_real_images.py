@@ -43,7 +43,7 @@ def test_diatoms_with_their_genus(project):
         project,
         FOLDER / "diatoms_4genus/subjects.csv",
         "all",
-        40000,
+        20000,
         ", class: genus",
         "{clustering: {}, classification: {repeats: 1}}",
     )
