@@ -141,8 +141,6 @@ class Objective:
         shape_match: name of the similarity of shapes.
         relative: whether kappa counts relative to that of as many quasi-uniform points, so that
             one weight serves every number of landmarks.
-        region: (*shape) weights of the pixels, if these points are spread over a part of the
-            image alone.
     Attributes:
         unit: the match of images that counts as 1 in the loss; shape_unit: that of shapes.
     """
@@ -157,12 +155,11 @@ class Objective:
         supervision: float = 0.0,
         shape_match: str = "l2",
         relative: bool = False,
-        region: torch.Tensor | None = None,
     ):
         self.registrar, self.match, self.weight = registrar, SIMILARITIES[match], weight
         self.every_pair, self.supervision = pairing != "random", supervision
         self.reference = spline.reference_condition_number(
-            landmarks, len(registrar.shape), registrar.kernel, registrar.smoothing, region
+            landmarks, len(registrar.shape), registrar.kernel, registrar.smoothing
         )
         self.scale = 1 / self.reference if relative else 1.0
         self.shape_match = SIMILARITIES[shape_match]

@@ -68,8 +68,7 @@ class Training:
         settings: see `TrainingSettings`.
         seed: of the initial weights and the order of the batches.
         initial_landmarks: (M, d) where the untrained encoder puts its landmarks, or None:
-            random for the paper's recipe, for the robust one evenly spread, over the mask if
-            there is one.
+            random for the paper's recipe, evenly spread for the robust one.
         what: named in progress and errors.
         mask: (1, 1, *shape) weights of the pixels in training and validation (Eq. 9), or None.
         shapes: gives (B, 1, *shape) shapes of some subjects and (B,) bool who has one (Eq. 8),
@@ -94,10 +93,8 @@ class Training:
         self.recipe = RECIPES[settings.recipe]
         self.device = settings.device()
         self.mask = None if mask is None else mask.to(self.device)
-        region = mask[0, 0] if mask is not None and self.recipe.spread else None
         sample = images(train[:SAMPLE])
-        encoder = initial_encoder(sample, settings, seed, initial_landmarks, region)
-        self.encoder = encoder.to(self.device)
+        self.encoder = initial_encoder(sample, settings, seed, initial_landmarks).to(self.device)
         self.objective = Objective(
             Registrar(
                 shape, settings.kernel, settings.grid_stride, self.device, settings.smoothing
@@ -109,7 +106,6 @@ class Training:
             settings.supervision,
             settings.shape_match,
             self.recipe.relative,
-            region,
         )
         if self.recipe.relative:
             self._set_units(sample, train[:SAMPLE])

@@ -218,49 +218,28 @@ def with_corners(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 def reference_condition_number(
-    count: int,
-    dimension: int,
-    kernel: str,
-    smoothing: float = 0.0,
-    region: torch.Tensor | None = None,
+    count: int, dimension: int, kernel: str, smoothing: float = 0.0
 ) -> float:
     """kappa of `count` quasi-uniform points and the corners: what a well-spread set has.
 
-    Dividing by it makes a weight on kappa nearly independent of the number of landmarks, and of
-    the region that they are in.
+    Dividing by it makes a weight on kappa nearly independent of the number of landmarks.
     """
-    spread = with_corners(spread_points(count, dimension, region)[None])
+    spread = with_corners(spread_points(count, dimension)[None])
     return float(fit(spread, kernel, smoothing).condition_number[0])
 
 
-def spread_points(count: int, dimension: int, region: torch.Tensor | None = None) -> torch.Tensor:
+def spread_points(count: int, dimension: int) -> torch.Tensor:
     """(count, d) quasi-uniform points inside [-0.9, 0.9]^d, the same on every call.
 
     The additive recurrence on powers of the generalised golden ratio (R. M. Roberts, 2018:
     the root of g^(d+1) = g + 1) has a lower discrepancy than Sobol's sequence at such counts.
-    Those of its points that fall into a region are spread over the region.
-
-    Arguments:
-        region: (*shape) weights of the pixels; points are where half of the largest is reached.
-            None is everywhere, and so is a region that no point finds.
     """
     golden = 2.0
     for _ in range(64):
         golden = (1 + golden) ** (1 / (dimension + 1))
     step = torch.tensor([golden ** -(axis + 1) for axis in range(dimension)], dtype=torch.float64)
-
-    def recurrence(length: int) -> torch.Tensor:
-        index = torch.arange(1, length + 1, dtype=torch.float64)[:, None]
-        return 1.8 * ((0.5 + index * step) % 1.0) - 0.9
-
-    if region is None:
-        return recurrence(count)
-    inside = region.cpu() >= region.max().item() / 2
-    sizes = torch.tensor(inside.shape[::-1], dtype=torch.float64)
-    points = recurrence(1000 * count)
-    at = ((points + 1) / 2 * (sizes - 1)).round().long().unbind(-1)
-    found = points[inside[at[::-1]]][:count]
-    return found if len(found) == count else recurrence(count)
+    index = torch.arange(1, count + 1, dtype=torch.float64)[:, None]
+    return 1.8 * ((0.5 + index * step) % 1.0) - 0.9
 
 
 def regular_grid(shape: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Tensor:
