@@ -44,7 +44,8 @@ class Job:
         found = {}
         for output in self.outputs:
             path = folder / output
-            paths = path.rglob("*") if path.is_dir() else [path]
+            # in a folder that is an output Snakemake keeps a time of its own
+            paths = path.rglob("[!.]*") if path.is_dir() else [path]
             found |= {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.is_file()}
         return found
 

@@ -193,6 +193,7 @@ def score(folder, **tables: str) -> Ended:
     outputs = {"table": results / "severity.csv", "numbers": results / "severity.numbers.csv"}
     inputs = {name: folder / f"{name}.csv" for name in good}
     params = {"population": None, "class_column": "group", "control": "control", "seed": 1}
+    params |= {"person_column": None, "trained_on": "train"}
     log = folder / "score.log"
 
     def work() -> None:
