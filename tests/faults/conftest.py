@@ -1,6 +1,7 @@
 """What tests of faults share, and the plugin that writes docs/reliability.md from them."""
 
 import os
+import re
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything loads torch: small tensors
 
@@ -44,12 +45,15 @@ def pytest_configure(config):
 
 
 @pytest.fixture
-def survived(request, tmp_path):
+def survived(request, tmp_path, tmp_path_factory):
     """Call it with a fault and what happened, when everything about it has been asserted."""
     title, _, text = request.module.__doc__.partition("\n")
+    # a test's own folder, and those that tests share, in messages that may be cut short
+    folder = re.compile(rf"{re.escape(str(tmp_path_factory.getbasetemp()))}/[^/\s;|]*/?")
 
     def note(fault: str, outcome: str) -> None:
-        cells = [cell.replace(f"{tmp_path}/", "").replace("|", r"\|") for cell in (fault, outcome)]
+        cells = [cell.replace(f"{tmp_path}/", "") for cell in (fault, outcome)]
+        cells = [folder.sub("", cell).replace("|", r"\|") for cell in cells]
         request.config.stash[ROWS].append((title, text.strip(), *cells))
 
     return note
