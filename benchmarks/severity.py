@@ -2,8 +2,8 @@
 true places but for noise, and crania also from the true parameters. Nothing is trained."""
 
 import argparse
+import functools
 import sys
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,10 +116,16 @@ def measure(
     return found
 
 
+@functools.cache
+def cranium_places(landmarks: int) -> np.ndarray:
+    """(M, 3) mm, spread over the surface that every cranium is deformed from."""
+    places, _ = surface(cranium_shape.cranium, cranium.LOW, cranium.HIGH, cranium.SURFACE_STEP)
+    return places[farthest_points(places, landmarks)]
+
+
 def draw_crania(seed: int, landmarks: int) -> Drawn:
     """Metopic crania and controls; severity is that of metopic craniosynostosis."""
-    places, _ = surface(cranium_shape.cranium, cranium.LOW, cranium.HIGH, cranium.SURFACE_STEP)
-    places = places[farthest_points(places, landmarks)]
+    places = cranium_places(landmarks)
     subjects = cranium.draw_subjects(seed, cranium.CraniumOptions())
     return Drawn(
         np.array([one.group == "control" for one in subjects]),
@@ -152,7 +158,7 @@ def draw_femora(seed: int, landmarks: int, near: float = np.inf) -> Drawn:
 POPULATIONS = {
     "cranium": ("metopic", draw_crania),
     "femur": ("camfai", draw_femora),
-    "femur_near_bump": ("camfai", partial(draw_femora, near=25.0)),
+    "femur_near_bump": ("camfai", functools.partial(draw_femora, near=25.0)),
 }
 
 

@@ -3,17 +3,28 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks import severity
 
 
-def test_what_is_printed(capsys):
-    threads = torch.get_num_threads()
-    severity.main(["--seeds", "2", "--landmarks", "12", "--noise", "0", "8"])
-    torch.set_num_threads(threads)
-    (line,) = capsys.readouterr().out.splitlines()
-    scores = json.loads(line)["scores"]
+@pytest.fixture
+def scores_of(capsys):
+    """The scores that the benchmark prints with some options."""
+
+    def run(*options: str) -> dict:
+        threads = torch.get_num_threads()
+        severity.main([*options, "--noise", "0", "8"])
+        torch.set_num_threads(threads)
+        (line,) = capsys.readouterr().out.splitlines()
+        return json.loads(line)["scores"]
+
+    return run
+
+
+def test_what_is_printed(scores_of):
+    scores = scores_of("--seeds", "2", "--landmarks", "12")
     assert scores["parameters"]["auc_lowest"] > 0.85
     assert scores["parameters_known_covariance"]["auc"] >= scores["parameters"]["auc"]
     # noise much larger than the shape leaves nothing to be told
@@ -24,13 +35,8 @@ def test_what_is_printed(capsys):
         assert -1 <= row["spearman"] < 0.75  # of 93 controls whose severity is one value
 
 
-def test_femora(capsys):
-    threads = torch.get_num_threads()
-    severity.main(
-        ["--population", "femur", "--seeds", "1", "--landmarks", "30", "--noise", "0", "8"]
-    )
-    torch.set_num_threads(threads)
-    scores = json.loads(capsys.readouterr().out)["scores"]
+def test_femora(scores_of):
+    scores = scores_of("--population", "femur", "--seeds", "1", "--landmarks", "30")
     assert "parameters" not in scores  # a bump is infinitely far from controls without any
     assert scores["8 mm, shrunk"]["auc"] < scores["0 mm, shrunk"]["auc"]
 
