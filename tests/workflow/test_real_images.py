@@ -130,4 +130,4 @@ def test_landmarks_of_left_atria_lie_on_the_scan_in_its_millimetres(atria):
     # smoothed by its larger voxels, and on another scale, but the same structures
     agreement = [np.corrcoef(pair)[0, 1] for pair in seen]
     assert np.median(agreement) > 0.8
-    assert min(agreement) > 0.4
+    assert min(agreement) > 0.5
