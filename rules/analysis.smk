@@ -95,6 +95,7 @@ rule classify_subjects:
     params:
         population=setting("population/simulate"),
         class_column=setting("population/class"),
+        person_column=setting("population/person"),
         settings=setting("analyses/classification"),
         seed=seed_of("classification"),
         code=code("classify_subjects"),

@@ -20,8 +20,8 @@ from lmcore.configuration import (
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
 from lmcore.particles.executable import find_shapeworks
-from lmcore.population.checks import check_settings, check_training
-from lmcore.population.table import check_classes, read_subjects
+from lmcore.population.checks import check_classes, check_settings, check_training
+from lmcore.population.table import read_subjects
 from lmcore.seeds import derive_seed
 
 BASE = Path(workflow.basedir)
@@ -79,7 +79,7 @@ def check_inputs(name, run, subjects, asked):
         )
     classification = run["analyses"]["classification"]
     if classification:
-        check_classes(subjects, population["class"], classification["folds"])
+        check_classes(subjects, population["class"], classification["folds"], person)
     if subjects[0].landmarks_path:
         check_given(name, run, asked)
     else:

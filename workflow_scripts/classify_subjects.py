@@ -23,6 +23,7 @@ with job(snakemake):
         numbers=snakemake.output.numbers,
         predictions=snakemake.output.predictions,
         seed=snakemake.params.seed,
+        person_column=snakemake.params.person_column,
         particles=snakemake.input.get("particles"),
         **truth,
         **snakemake.params.settings,

@@ -9,13 +9,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from lmcore.analysis.correlation import resampling_units
 from lmcore.analysis.descriptors import Descriptors, read_descriptors
+from lmcore.analysis.folds import fewest_persons
 from lmcore.analysis.held_out import MEASURES, HeldOut, cross_validate
 from lmcore.analysis.intervals import (
     Interval,
     bootstrap_interval,
     corrected_interval,
-    mean_interval,
     proportion_interval,
 )
 from lmcore.analysis.numbers import number_row, write_numbers
@@ -42,6 +43,7 @@ def classify_subjects(
     numbers: Path,
     predictions: Path,
     seed: int,
+    person_column: str | None = None,
     particles: Path | None = None,
     truth: Path | None = None,
     truth_columns: Sequence[str] | None = None,
@@ -53,13 +55,15 @@ def classify_subjects(
 ) -> None:
     """Tell the classes apart by the landmarks: on the test split, and by cross-validation.
 
+    A person's scans are held out together, and count once in the intervals.
+
     Numbers written:
         test_accuracy: fitted on train and validation, scored on test, subjects that the
             encoder never saw; Wilson interval. Left out when no labelled subject is in test, or
             too few of two classes are in train and validation.
         cv_accuracy: repeated stratified cross-validation over all subjects. Transductive: the
             encoder saw the images of the training split, without labels. The interval is a
-            bootstrap over subjects of each one's share of repeats with the right answer.
+            bootstrap over persons of each scan's share of repeats with the right answer.
         cv_balanced_accuracy: the same, averaged over classes first; resampled within classes.
         cv_auc: area under the ROC curve, mean over all splits; interval as below.
         majority_accuracy: what always answering with the largest class would score.
@@ -82,6 +86,7 @@ def classify_subjects(
         numbers: KEY.numbers.csv.
         predictions: every answer of the cross-validations, as of `HeldOut.table`.
         seed: the configuration's.
+        person_column: see `read_descriptors`.
         particles: particles.csv.
         truth: CSV of the generating parameters, one row a subject.
         truth_columns: its columns to use; all numeric ones when None.
@@ -89,21 +94,23 @@ def classify_subjects(
         hidden_layers, iterations: see `Perceptron`.
         folds, repeats: of the cross-validation.
     Raises:
-        InputError: when a class has fewer subjects than there are folds, when truth lacks a
+        InputError: when a class has fewer persons than there are folds, when truth lacks a
             subject or a column, and as `read_descriptors`.
     """
-    data = read_descriptors(landmarks, subjects, class_column)
+    data = read_descriptors(landmarks, subjects, class_column, person_column)
     perceptron = Perceptron(tuple(hidden_layers), tuple(np.atleast_1d(iterations).tolist()))
-    _refuse_small_classes(data.classes, folds)
+    _refuse_small_classes(data, folds)
     parameters = None if truth is None else read_truth(truth, data.subjects, truth_columns)
     fit_seed, interval_seed = (derive_seed(seed, name) for name in ("classification", "intervals"))
     cross = partial(cross_validate, seed=fit_seed, folds=folds, repeats=repeats)
     predicted = predict_test(data, perceptron, fit_seed)
-    found = cross(data.values, data.classes, perceptron=perceptron)
-    rows = [*_test_rows(data.classes, predicted), *_landmark_rows(found, interval_seed)]
+    found = cross(data.values, data.classes, data.persons, perceptron=perceptron)
+    rows = [*_test_rows(data, predicted), *_landmark_rows(found, data.persons, interval_seed)]
     if parameters is not None:
-        best = cross(parameters, data.classes, perceptron=perceptron, what="true parameters")
-        rows += _truth_rows(best, interval_seed)
+        best = cross(
+            parameters, data.classes, data.persons, perceptron=perceptron, what="true parameters"
+        )
+        rows += _truth_rows(best, data.persons, interval_seed)
     if truth_probability:
         probability = read_truth(truth, data.subjects, [truth_probability])[:, 0]
         rows += _probability_rows(found.classes, probability)
@@ -113,9 +120,9 @@ def classify_subjects(
     if both is not None:
         ours = found
         if len(both.subjects) < len(data.subjects):
-            ours = cross(both.values, both.classes, perceptron=perceptron)
+            ours = cross(both.values, both.classes, both.persons, perceptron=perceptron)
         reduced = replace(perceptron, components=COMPONENTS)
-        theirs = cross(points, both.classes, perceptron=reduced, what="particles")
+        theirs = cross(points, both.classes, both.persons, perceptron=reduced, what="particles")
         tables |= {"landmarks": (ours, both.subjects), "particles": (theirs, both.subjects)}
         rows += comparison_rows(ours, theirs)
     answers = [held_out.table(name, who) for name, (held_out, who) in tables.items()]
@@ -132,14 +139,18 @@ def predict_test(data: Descriptors, perceptron: Perceptron, seed: int) -> np.nda
     predicted = np.full(len(data.subjects), "", dtype=object)
     fitted = np.isin(data.splits, ["train", "validation"])
     tested = data.splits == "test"
-    _, counts = np.unique(data.classes[fitted].astype(str), return_counts=True)
-    if not tested.any() or len(counts) < 2 or counts.min() < perceptron.fewest:
+    known = data.of(fitted)
+    enough = (
+        len(set(known.classes)) > 1
+        and fewest_persons(known.classes, known.persons)[1] >= perceptron.fewest
+    )
+    if not (tested.any() and enough):
         logger.warning(
             "no test_accuracy: it needs a labelled subject in test and two classes in train and "
-            f"validation, of at least {perceptron.fewest} subjects each"
+            f"validation, of at least {perceptron.fewest} persons each"
         )
         return predicted
-    model, converged = perceptron.fit(data.values[fitted], data.classes[fitted].astype(str), seed)
+    model, converged = perceptron.fit(known.values, known.classes.astype(str), known.persons, seed)
     if not converged:
         logger.info("the classifier for test_accuracy stopped at its limit of iterations")
     predicted[tested] = model.predict(data.values[tested])
@@ -162,62 +173,61 @@ def with_particles(
             f"{(~has).sum()} subjects without particles take no part where landmarks and particles "
             f"are compared: {name_some(data.subjects[~has])}"
         )
-    counts = [np.count_nonzero(both.classes == name) for name in data.class_names]
-    if min(counts) < folds:
-        smallest = data.class_names[int(np.argmin(counts))]
+    counts = {name: len(set(both.persons[both.classes == name])) for name in data.class_names}
+    smallest = min(counts, key=counts.get)
+    if counts[smallest] < folds:
         logger.warning(
-            f"landmarks and particles are not compared: of class '{smallest}' {min(counts)} have "
-            f"particles, fewer than the {folds} folds"
+            f"landmarks and particles are not compared: of class '{smallest}' {counts[smallest]} "
+            f"have particles, fewer than the {folds} folds"
         )
         return None, None
     return both, points[[row[subject] for subject in both.subjects]].reshape(len(both.subjects), -1)
 
 
-def _refuse_small_classes(classes: np.ndarray, folds: int) -> None:
-    names, counts = np.unique(np.asarray(classes, dtype=str), return_counts=True)
-    if len(names) < 2:
+def _refuse_small_classes(data: Descriptors, folds: int) -> None:
+    smallest, count = fewest_persons(data.classes, data.persons)
+    if count < folds:
+        who = "subjects" if len(set(data.persons)) == len(data.persons) else "persons"
         raise InputError(
-            f"analyses.classification: all subjects are of class '{names[0]}': set it to null"
-        )
-    smallest = counts.argmin()
-    if counts[smallest] < folds:
-        raise InputError(
-            f"analyses.classification: class '{names[smallest]}' has {counts[smallest]} subjects, "
-            f"fewer than the {folds} folds; add subjects, merge classes or lower folds"
+            f"analyses.classification: class '{smallest}' has {count} {who}, fewer than the "
+            f"{folds} folds; add {who}, merge classes or lower folds"
         )
 
 
-def _test_rows(classes: np.ndarray, predicted: np.ndarray) -> list[dict]:
+def _test_rows(data: Descriptors, predicted: np.ndarray) -> list[dict]:
     tested = predicted != ""
     if not tested.any():
         return []
-    right, n = int((predicted == classes)[tested].sum()), int(tested.sum())
-    return [number_row("test_accuracy", right / n, "share", n, proportion_interval(right, n))]
+    right, n = (predicted == data.classes)[tested], int(tested.sum())
+    # scans of one person count as one, to the nearest whole number of right answers
+    people = len(set(data.persons[tested]))
+    interval = proportion_interval(round(right.mean() * people), people)
+    return [number_row("test_accuracy", right.mean(), "share", n, interval)]
 
 
-def _landmark_rows(found: HeldOut, seed: int) -> list[dict]:
+def _landmark_rows(found: HeldOut, persons: np.ndarray, seed: int) -> list[dict]:
     right, n = found.right, len(found.classes)
     _, class_of, counts = np.unique(found.classes, return_inverse=True, return_counts=True)
     # a subject of a small class weighs more, so that each class weighs the same
     balance = 1 / (len(counts) * counts[class_of])
-    balanced = bootstrap_interval(lambda w: w @ (balance * right), n, seed, strata=found.classes)
+    balanced = _interval(right, persons, seed, found.classes)
     area = found.scores()["auc"]
     return [
-        number_row("cv_accuracy", right.mean(), "share", n, mean_interval(right, seed)),
+        number_row("cv_accuracy", right.mean(), "share", n, _interval(right, persons, seed)),
         number_row("cv_balanced_accuracy", balance @ right, "share", n, balanced),
         number_row("cv_auc", area.mean(), "", n, _score_interval(area)),
         number_row("majority_accuracy", counts.max() / n, "share", n),
     ]
 
 
-def _truth_rows(best: HeldOut, seed: int) -> list[dict]:
+def _truth_rows(best: HeldOut, persons: np.ndarray, seed: int) -> list[dict]:
     right, n, scores = best.right, len(best.classes), best.scores()
     rows = [
         number_row(f"best_possible_{name}", scores[name].mean(), UNITS[name], n,
                    _score_interval(scores[name]))
         for name in ("balanced_accuracy", "auc")
     ]  # fmt: skip
-    interval = mean_interval(right, seed)
+    interval = _interval(right, persons, seed)
     return [number_row("best_possible_accuracy", right.mean(), "share", n, interval), *rows]
 
 
@@ -251,6 +261,22 @@ def comparison_rows(landmarks: HeldOut, particles: HeldOut) -> list[dict]:
                 deviation = spread.std(ddof=1)
                 rows.append(number_row(f"{label}_sd", deviation, UNITS[name], len(spread)))
     return rows
+
+
+def _interval(
+    right: np.ndarray, persons: np.ndarray, seed: int, classes: np.ndarray | None = None
+) -> Interval:
+    """Bootstrap over persons of the mean share of right answers (N,); by classes of their mean."""
+    groups = np.zeros(len(right), dtype=int) if classes is None else classes
+    strata, unit_of = resampling_units(groups, persons)
+    _, group_of = np.unique(groups, return_inverse=True)
+    groups = np.eye(group_of.max() + 1)[group_of]
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        drawn = weights[:, unit_of]
+        return ((drawn * right) @ groups / (drawn @ groups)).mean(axis=1)
+
+    return bootstrap_interval(statistic, len(strata), seed, strata=strata)
 
 
 def _score_interval(scores: np.ndarray) -> Interval:

@@ -12,8 +12,9 @@ import pandas as pd
 from lmcore.errors import InputError
 from lmcore.points.geometry import normalised_to_index
 from lmcore.points.landmarks import read_landmarks
-from lmcore.population.splits import name_persons, read_splits
+from lmcore.population.splits import read_splits
 from lmcore.population.store import Population
+from lmcore.population.table import name_persons
 
 logger = logging.getLogger("lmcore")
 

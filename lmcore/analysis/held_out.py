@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold
 
+from lmcore.analysis.folds import stratified_folds
 from lmcore.analysis.perceptron import Perceptron
 from lmcore.progress import Progress
 from lmcore.seeds import derive_seed
@@ -91,6 +91,7 @@ class HeldOut:
 def cross_validate(
     values: np.ndarray,
     classes: np.ndarray,
+    persons: np.ndarray,
     seed: int,
     perceptron: Perceptron,
     folds: int,
@@ -102,6 +103,7 @@ def cross_validate(
     Arguments:
         values: (N, D) descriptors.
         classes: (N,) labels; at least `folds` of each, and enough to fit in what is left.
+        persons: (N,) whom each is of; all of a person's scans are held out together.
         what: is classified, for the lines of progress.
     """
     classes = np.asarray(classes, dtype=str)
@@ -111,12 +113,11 @@ def cross_validate(
     done = unfinished = 0
     progress.update(0)
     for repeat in range(repeats):
-        stratified = StratifiedKFold(
-            folds, shuffle=True, random_state=derive_seed(seed, "folds", repeat)
-        )
-        for fold, (fitted, held_out) in enumerate(stratified.split(values, classes)):
+        dealt = stratified_folds(classes, persons, folds, derive_seed(seed, "folds", repeat))
+        for fold, (fitted, held_out) in enumerate(dealt):
             fit_seed = derive_seed(seed, "fit", done)
-            model, converged = perceptron.fit(values[fitted], classes[fitted], fit_seed)
+            chosen = values[fitted], classes[fitted], persons[fitted]
+            model, converged = perceptron.fit(*chosen, fit_seed)
             probabilities[repeat, held_out] = model.predict_proba(values[held_out])
             held_out_in[repeat, held_out] = fold
             unfinished += not converged

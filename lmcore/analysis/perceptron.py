@@ -7,11 +7,13 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+
+from lmcore.analysis.folds import stratified_folds
 
 INNER_FOLDS = 3  # of the training subjects, to choose where the optimiser stops
 
@@ -40,14 +42,14 @@ class Perceptron:
 
     @property
     def fewest(self) -> int:
-        """Subjects of each class that it can be fitted to."""
+        """Persons of each class that it can be fitted to."""
         return INNER_FOLDS if len(self.iterations) > 1 else 1
 
     @threadpool_limits.wrap(limits=1)  # small matrices: more threads only wait for each other
     def fit(
-        self, values: np.ndarray, classes: np.ndarray, seed: int
+        self, values: np.ndarray, classes: np.ndarray, persons: np.ndarray, seed: int
     ) -> tuple[ClassifierMixin, bool]:
-        """Fit to descriptors (N, D) of these classes (N,).
+        """Fit to descriptors (N, D) of these classes (N,), scans of these persons (N,).
 
         Returns:
             The classifier, and whether the optimiser converged where it was not to stop early;
@@ -59,8 +61,7 @@ class Perceptron:
         )  # fmt: skip
         inner = []
         if len(self.iterations) > 1:
-            stratified = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
-            inner = list(stratified.split(values, classes))
+            inner = stratified_folds(classes, persons, INNER_FOLDS, seed)
         steps = [StandardScaler(), network]
         if self.components:
             fewest = min([len(values), *(len(fitted) for fitted, _ in inner)])

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lmcore.errors import InputError
-from lmcore.population.table import Subject, is_volume, name_some
+from lmcore.population.table import Subject, is_volume, name_persons, name_some
 
 # Keys of `preprocess`, and what they are where nobody sets them
 DEFAULTS = {
@@ -41,6 +41,35 @@ def check_settings(subjects: Sequence[Subject], settings: Mapping) -> dict:
     else:
         _check_images(settings)
     return settings
+
+
+def check_classes(
+    subjects: Sequence[Subject], class_column: str, folds: int, person_column: str | None = None
+) -> None:
+    """Check that there are classes to tell apart, each with a person for every fold.
+
+    Arguments:
+        person_column: the label that says whom a scan is of, or None: each of another person.
+    Raises:
+        InputError: naming the classes that are too small.
+    """
+    names = [subject.subject for subject in subjects]
+    cells = [subject.labels[person_column] if person_column else "" for subject in subjects]
+    people: dict[str, set[str]] = {}
+    for subject, person in zip(subjects, name_persons(names, cells), strict=True):
+        people.setdefault(subject.labels[class_column], set()).add(person)
+    if len(people) < 2:
+        raise InputError(
+            f"population.class: column {class_column} holds only the class "
+            f"'{next(iter(people), '')}'; two are needed to classify"
+        )
+    small = [f"'{name}' ({len(who)})" for name, who in people.items() if len(who) < folds]
+    if small:
+        raise InputError(
+            f"population.class: fewer {'persons' if person_column else 'subjects'} than the "
+            f"{folds} folds in these classes of {class_column}: {name_some(small)}; leave them "
+            "out or join them"
+        )
 
 
 def check_training(

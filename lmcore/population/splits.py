@@ -8,7 +8,7 @@ import pandas as pd
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.files import read_text_table
-from lmcore.population.table import Subject
+from lmcore.population.table import Subject, name_persons
 from lmcore.seeds import derive_seed
 
 FEWEST_SUBJECTS = 5
@@ -60,15 +60,6 @@ def assign_splits(
         names = [name for name in DRAWN for _ in range(counts[name])]
         splits.update(zip(ordered, names, strict=True))
     return [splits[person] for person in persons]
-
-
-def name_persons(subjects: Sequence[str], cells: Sequence[str]) -> list[str]:
-    """Whom each subject's scan is of, by a column of the table; an empty cell is another person."""
-    # a person may be named as another's scan is: the mark keeps the two apart
-    return [
-        f"person {cell.strip()}" if cell.strip() else subject
-        for subject, cell in zip(subjects, cells, strict=True)
-    ]
 
 
 def draw_splits(

@@ -99,24 +99,13 @@ def read_subjects(
     return [_as_subject(record, root, labels) for record in records]
 
 
-def check_classes(subjects: Sequence[Subject], class_column: str, folds: int) -> None:
-    """Check that there are classes to tell apart, each with a subject for every fold.
-
-    Raises:
-        InputError: naming the classes that are too small.
-    """
-    counts = Counter(subject.labels[class_column] for subject in subjects)
-    if len(counts) < 2:
-        raise InputError(
-            f"population.class: column {class_column} holds only the class "
-            f"'{next(iter(counts), '')}'; two are needed to classify"
-        )
-    small = [f"'{name}' ({count})" for name, count in counts.items() if count < folds]
-    if small:
-        raise InputError(
-            f"population.class: fewer subjects than the {folds} folds in these classes of "
-            f"{class_column}: {name_some(small)}; leave them out or join them"
-        )
+def name_persons(subjects: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """Whom each subject's scan is of, by a column of the table; an empty cell is another person."""
+    # a person may be named as another's scan is: the mark keeps the two apart
+    return [
+        f"person {cell.strip()}" if cell.strip() else subject
+        for subject, cell in zip(subjects, cells, strict=True)
+    ]
 
 
 def file_part(path: str) -> str:

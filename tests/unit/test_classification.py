@@ -78,14 +78,16 @@ def test_separate_classes_are_told_apart_without_an_error(tmp_path, splits):
 def test_shuffled_labels_are_answered_at_chance():
     points, group = population([30, 30], separation=12)
     shuffled = np.random.default_rng(2).permutation(group)
-    found = cross_validate(points.reshape(60, 6), shuffled, 1, NARROW, folds=5, repeats=3)
+    values, persons = points.reshape(60, 6), np.arange(60)
+    found = cross_validate(values, shuffled, persons, 1, NARROW, folds=5, repeats=3)
     standard_error = np.sqrt(0.5 * 0.5 / 60)
     assert abs(found.right.mean() - 0.5) < 3 * standard_error
 
 
 def test_shares_of_cross_validation_are_whole_numbers_of_repeats():
     points, group = population([20, 20], separation=1)
-    right = cross_validate(points.reshape(40, 6), group, 1, NARROW, folds=4, repeats=3).right
+    values, persons = points.reshape(40, 6), np.arange(40)
+    right = cross_validate(values, group, persons, 1, NARROW, folds=4, repeats=3).right
     assert set(np.round(right * 3, 9)) <= {0, 1, 2, 3}
     assert 0.5 < right.mean() < 1
 

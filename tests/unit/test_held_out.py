@@ -9,6 +9,7 @@ from lmcore.analysis.intervals import corrected_interval
 from lmcore.analysis.perceptron import Perceptron
 
 SMALL = Perceptron((6, 5, 4), (3, 6))
+EACH = np.arange(60)  # subjects who are each another person
 
 
 def two_groups(n=40, separation=1.5, dimension=7, seed=0):
@@ -21,14 +22,15 @@ def two_groups(n=40, separation=1.5, dimension=7, seed=0):
 
 def test_every_subject_is_held_out_once_in_each_repeat_by_stratified_folds():
     values, classes = two_groups()
-    found = cross_validate(values, classes, 3, Perceptron((4,), (5,)), folds=4, repeats=3)
+    known = classes, EACH[:40], 3
+    found = cross_validate(values, *known, Perceptron((4,), (5,)), folds=4, repeats=3)
     assert found.folds.shape == (3, 40)
     for folds in found.folds:
         counts = np.array([np.bincount(folds[classes == name]) for name in "ab"])
         assert np.ptp(counts, axis=1).max() <= 1
     assert (found.folds[0] != found.folds[1]).any()
     np.testing.assert_allclose(found.probabilities.sum(axis=2), 1)
-    again = cross_validate(2 * values, classes, 3, Perceptron((3,), (5,)), folds=4, repeats=3)
+    again = cross_validate(2 * values, *known, Perceptron((3,), (5,)), folds=4, repeats=3)
     np.testing.assert_array_equal(again.folds, found.folds)  # another descriptor, the same splits
 
 
@@ -70,10 +72,10 @@ def test_a_held_out_subject_reaches_neither_scale_nor_components_nor_choice(comp
     values, classes = two_groups()
     perceptron = Perceptron((5, 4, 3), (3, 6), components)
     settings = {"seed": 1, "perceptron": perceptron, "folds": 4, "repeats": 2}
-    first = cross_validate(values, classes, **settings)
+    first = cross_validate(values, classes, EACH[:40], **settings)
     moved = values.copy()
     moved[7] += np.linspace(20, 60, 7)
-    second = cross_validate(moved, classes, **settings)
+    second = cross_validate(moved, classes, EACH[:40], **settings)
     for repeat in range(2):
         with_it = first.folds[repeat] == first.folds[repeat, 7]
         with_it[7] = False
@@ -85,15 +87,15 @@ def test_a_held_out_subject_reaches_neither_scale_nor_components_nor_choice(comp
 
 def test_components_are_those_of_the_subjects_that_are_fitted():
     values, classes = two_groups(dimension=12)
-    model, _ = Perceptron((4,), (5,), components=3).fit(values[:25], classes[:25], 0)
+    model, _ = Perceptron((4,), (5,), components=3).fit(values[:25], classes[:25], EACH[:25], 0)
     reduced = model[0].transform(values[25:])
     _, _, modes = np.linalg.svd(values[:25] - values[:25].mean(axis=0), full_matrices=False)
     expected = (values[25:] - values[:25].mean(axis=0)) @ modes[:3].T
     np.testing.assert_allclose(np.abs(reduced), np.abs(expected), atol=1e-9)
-    few, _ = Perceptron((4,), (5,), components=30).fit(values[:8], classes[:8], 0)
+    few, _ = Perceptron((4,), (5,), components=30).fit(values[:8], classes[:8], EACH[:8], 0)
     assert few[0].n_components_ == 7
     # the folds inside, in which the optimiser's end is chosen, hold still fewer
-    chosen, _ = Perceptron((4,), (2, 5), components=30).fit(values[:9], classes[:9], 0)
+    chosen, _ = Perceptron((4,), (2, 5), components=30).fit(values[:9], classes[:9], EACH[:9], 0)
     assert chosen.best_estimator_[0].n_components_ == 5
 
 
@@ -102,16 +104,16 @@ def test_the_optimiser_stops_where_the_training_subjects_say():
     chosen = []
     for separation in (6, 0):
         values, classes = two_groups(60, separation)
-        model, _ = Perceptron((8, 8, 8), (1, 40)).fit(values, classes, 0)
+        model, _ = Perceptron((8, 8, 8), (1, 40)).fit(values, classes, EACH, 0)
         chosen.append(model.best_params_["mlpclassifier__max_iter"])
     assert chosen == [40, 1]
 
 
 def test_a_fit_says_whether_it_converged():
     values, classes = two_groups(60, 4)
-    assert Perceptron((4,), (300,)).fit(values, classes, 0)[1]
-    assert not Perceptron((4,), (3,)).fit(values, classes, 0)[1]
-    assert SMALL.fit(values, classes, 0)[1]  # it was told to stop early
+    assert Perceptron((4,), (300,)).fit(values, classes, EACH, 0)[1]
+    assert not Perceptron((4,), (3,)).fit(values, classes, EACH, 0)[1]
+    assert SMALL.fit(values, classes, EACH, 0)[1]  # it was told to stop early
 
 
 def test_corrected_interval_in_closed_form():

@@ -10,13 +10,12 @@ from lmcore.files import whole_file
 from lmcore.population.splits import (
     assign_splits,
     draw_splits,
-    name_persons,
     read_splits,
     split_counts,
     splits_of,
     write_splits,
 )
-from lmcore.population.table import Subject
+from lmcore.population.table import Subject, name_persons
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 # the paper's diatoms

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lmcore.errors import InputError
-from lmcore.population.table import check_classes, name_some, read_subjects
+from lmcore.population.checks import check_classes
+from lmcore.population.table import name_some, read_subjects
 
 REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 
@@ -172,6 +173,14 @@ def test_classes_need_a_subject_for_every_fold(write):
         check_classes(subjects, "kind", 3)
     with pytest.raises(InputError, match="only the class 'k'"):
         check_classes(subjects, "one", 2)
+
+
+def test_two_scans_of_a_person_are_in_one_fold_and_count_once(write):
+    rows = "".join(f"s{n},a.png,{'ab'[n >= 6]},p{n // 2 if n < 6 else n}\n" for n in range(9))
+    subjects = read_subjects(write("subject,image,kind,who\n" + rows))
+    check_classes(subjects, "kind", 3, "who")
+    with pytest.raises(InputError, match=r"fewer persons than the 4 folds .* 'a' \(3\)"):
+        check_classes(subjects, "kind", 4, "who")
 
 
 def test_names_are_not_piled_up():
