@@ -8,118 +8,23 @@ from pathlib import Path
 
 import yaml
 
-from lmcore.configuration import (
-    SIMULATED_VOLUMES,
-    check_configuration,
-    check_run,
-    expand_runs,
-    expand_studies,
-    fill_defaults,
-    particle_count,
-)
+from lmcore.configuration import SIMULATED_VOLUMES, expand_studies, particle_count
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
 from lmcore.particles.executable import find_shapeworks
-from lmcore.population.checks import check_classes, check_settings, check_training
-from lmcore.population.table import read_subjects
+from lmcore.runs import load_runs
 from lmcore.seeds import derive_seed
 
 BASE = Path(workflow.basedir)
 
 
-def load_runs(config):
-    """Check the configuration and every user's table, and expand experiments into runs."""
-    schema = yaml.safe_load((BASE / "schemas/config.schema.yaml").read_text())
-    check_configuration(config, schema)
-    asked = config.get("experiments", {})
-    config.update(fill_defaults(config, schema))
-    runs = expand_runs(config, schema)
-    for name, run in runs.items():
-        check_run(name, run)
-        if (BASE / "workflow_scripts" / f"{name}.py").exists():
-            raise InputError(
-                f"rename the experiment {name}, which is the name of a rule"
-            )
-    config["studies"] = expand_studies(config, runs)
-    tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
-    for name, run in runs.items():
-        experiment = name.split("/")[0]
-        check_inputs(name, run, tables[experiment], asked[experiment])
-    return runs, tables
-
-
-def read_table(population):
-    """The subjects of a user's table, checked; None for a simulated population."""
-    if not population["table"]:
-        return None
-    return read_subjects(population["table"], population["root"], population["class"])
-
-
-def check_inputs(name, run, subjects, asked):
-    """Refuse a run whose files are not there, or whose table does not hold what it asks for."""
-    for key in ("pretrained", "initial_landmarks"):
-        path = run["model"][key]
-        if path and path != "particles" and not Path(path).is_file():
-            raise InputError(f"model.{key} of {name}, {path}, does not exist")
-    check_shapeworks(run)
-    ratings = run["population"]["ratings"]
-    if ratings and not Path(ratings).is_file():
-        raise InputError(f"population.ratings of {name}, {ratings}, does not exist")
-    if subjects is None:
-        return
-    population = run["population"]
-    check_training(
-        subjects, population["class"], population["control"], population["train_on"]
-    )
-    person = population["person"]
-    if person and person not in subjects[0].labels:
-        raise InputError(
-            f"experiments.{name}.population.person: {population['table']} has no label column "
-            f"'{person}'"
-        )
-    classification = run["analyses"]["classification"]
-    if classification:
-        check_classes(subjects, population["class"], classification["folds"], person)
-    if subjects[0].landmarks_path:
-        check_given(name, run, asked)
-    else:
-        check_images(name, run, subjects)
-
-
-def check_images(name, run, subjects):
-    """Refuse a run whose images cannot be prepared or lack the segmentations it asks for."""
-    check_settings(subjects, run["preprocess"])
-    for key, block in (
-        ("training.supervision", run["training"]["supervision"]),
-        ("analyses.mean_shapes", run["analyses"]["mean_shapes"]),
-    ):
-        if block is not None and not any(s.segmentation_path for s in subjects):
-            raise InputError(
-                f"experiments.{name}.{key} needs a column segmentation in "
-                f"{run['population']['table']}"
-            )
-
-
-def check_given(name, run, asked):
-    """Refuse what has no meaning where the table gives landmarks in place of images."""
-    without_meaning = [key for key in asked if key not in ("population", "analyses")]
-    if without_meaning:
-        raise InputError(
-            f"experiments.{name}.{without_meaning[0]}: {run['population']['table']} gives "
-            "landmarks, from which nothing is trained; leave it out, or name the experiment anew"
-        )
-
-
-def check_shapeworks(run):
-    """Refuse a run that asks for ShapeWorks where there is none; called from check_inputs."""
-    particles = run["particles"]
-    if particles and particles["engine"] == "shapeworks":
-        if not particles["container"] and not particles["module"]:
-            find_shapeworks(particles["path"])
-
-
 try:
-    RUNS, TABLES = load_runs(config)
+    with open(BASE / "schemas/config.schema.yaml", encoding="utf-8") as file:
+        schema = yaml.safe_load(file)
+    rule_names = [script.stem for script in (BASE / "workflow_scripts").glob("*.py")]
+    complete, RUNS, TABLES = load_runs(config, schema, rule_names)
+    config.update(complete)
+    config["studies"] = expand_studies(config, RUNS)
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
