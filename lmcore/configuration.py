@@ -254,8 +254,10 @@ def check_run(name: str, run: Mapping) -> None:
 
 def _check_preprocess(where: str, run: Mapping) -> None:
     preprocess, stride = run["preprocess"], run["model"]["stride"]
-    size, smallest = preprocess["size"], 16 * stride
-    if size and min(size) < smallest:
+    size = preprocess["size"]
+    if stride is None and size:
+        stride = len(size) - 1  # 1 of images, 2 of volumes
+    if size and min(size) < (smallest := 16 * stride):
         raise InputError(
             f"{where}.preprocess.size is {size}, the encoder needs {smallest} pixels a side "
             f"(16 times model.stride, {stride})"

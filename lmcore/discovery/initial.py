@@ -7,6 +7,10 @@ from lmcore.discovery.heatmaps import build_encoder
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 
+# Landmarks of images are the better for every pixel (docs/fidelity.md); of volumes it would be eight
+# times the work.
+DEFAULT_STRIDES = {2: 1, 3: 2}
+
 
 def initial_encoder(
     sample: torch.Tensor,
@@ -29,7 +33,7 @@ def initial_encoder(
             landmarks=settings.landmarks,
             widths=settings.widths,
             hidden=settings.hidden,
-            stride=settings.stride,
+            stride=settings.stride or DEFAULT_STRIDES[len(shape)],
             channels=sample.shape[1],
         )
         encoder.standardise_by(float(sample.mean()), float(sample.std()))

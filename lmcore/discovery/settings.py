@@ -15,7 +15,7 @@ class TrainingSettings:
     Attributes:
         landmarks: number of learned landmarks M.
         kernel: radial basis function of the spline.
-        widths, hidden, stride: of the encoder.
+        widths, hidden, stride: of the encoder; no stride is 1 for images and 2 for volumes.
         match: similarity of the images.
         supervision: beta, the weight of the term that compares shapes; 0 has none.
         shape: what that term compares, see `Shapes`; shape_match: by which similarity.
@@ -41,7 +41,7 @@ class TrainingSettings:
     kernel: str = "paper"
     widths: tuple[int, ...] = (32, 64, 128, 256)
     hidden: int = 512
-    stride: int = 1
+    stride: int | None = None
     match: str = "l2"
     supervision: float = 0.0
     shape: str = "distance_transform"

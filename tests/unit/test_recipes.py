@@ -11,6 +11,7 @@ import yaml
 
 from lmcore.discovery import trainer
 from lmcore.discovery.batch import Batch
+from lmcore.discovery.initial import initial_encoder
 from lmcore.discovery.intensities import change_intensities
 from lmcore.discovery.known_maps import equivariance_loss, move_images, random_maps
 from lmcore.discovery.objective import Objective
@@ -263,3 +264,13 @@ class TestLearningRate:
     def test_papers_is_one_for_all(self, images, rates):
         training_on(images, replace(PAPER, pairs=60, learning_rate=4e-3)).run()
         assert rates == [[4e-3]] * 10
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "stride"),
+    [((32, 48), None, 1), ((32, 32, 48), None, 2), ((32, 48), 2, 2), ((32, 32, 48), 1, 1)],
+)
+def test_images_are_encoded_pixel_by_pixel_and_volumes_at_half(shape, given, stride):
+    settings = replace(SETTINGS, stride=given)
+    encoder = initial_encoder(torch.rand(2, 1, *shape), settings, seed=0)
+    assert encoder.settings["stride"] == stride
