@@ -20,8 +20,8 @@ include: "rules/common.smk"
 rule all:
     """Every experiment of `run` with its variants, the paper's figures, the summary."""
     input:
-        [results_of(run) for run in RUNS if not is_study(run)],
-        paper_figures(),
+        [results_of(run) for run in shipped()],
+        figures_of_the_paper(),
         "<results>/summary.csv",
         "<results>/provenance.csv",
         "<benchmarks>/schedule.png",

@@ -4,9 +4,16 @@ Nothing here reads an image: the workflow calls it while it builds its graph.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from lmcore.configuration import check_configuration, check_run, expand_runs, fill_defaults
+from lmcore.configuration import (
+    SIMULATED_VOLUMES,
+    check_configuration,
+    check_run,
+    expand_runs,
+    fill_defaults,
+)
 from lmcore.errors import InputError
 from lmcore.particles.executable import find_shapeworks
 from lmcore.population.checks import check_classes, check_settings, check_training
@@ -14,35 +21,155 @@ from lmcore.population.table import Subject, read_subjects
 
 Table = Sequence[Subject] | None
 
+# Analyses of how far subjects lie from the controls, and the column that says it.
+GROUP_SCORES = {"severity": "z", "mean_shapes": "mahalanobis"}
+# What every run that trains has a figure of, and the analyses that have one.
+FIGURES = ("training", "landmarks", "registration", "importance")
+WITH_FIGURE = ("clustering", "classification", "shape_model", *GROUP_SCORES)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment, or one of its variants.
+
+    Attributes:
+        name: EXPERIMENT or EXPERIMENT/variants/VARIANT.
+        settings: its whole configuration, which `run[block]` gives a block of.
+        subjects: of the user's table; None for a simulated population.
+        is_study: whether only the target `studies` builds it.
+    """
+
+    name: str
+    settings: Mapping
+    subjects: Table
+    is_study: bool = False
+
+    def __getitem__(self, block: str) -> object:
+        return self.settings[block]
+
+    @property
+    def experiment(self) -> str:
+        """The experiment whose population the run shares."""
+        return self.name.split("/")[0]
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether it is a variant of an experiment."""
+        return self.name != self.experiment
+
+    @property
+    def simulation(self) -> str | None:
+        """The simulated population, None where a table is given."""
+        return self["population"]["simulate"] if self.subjects is None else None
+
+    @property
+    def simulates_volumes(self) -> bool:
+        """Whether the simulated population is of volumes, with segmentations and surfaces."""
+        return self.simulation in SIMULATED_VOLUMES
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether the simulated population has severities and a sheet of raters."""
+        return self.simulation == "cranium"
+
+    @property
+    def gives_landmarks(self) -> bool:
+        """Whether the table gives landmarks, so that nothing is trained."""
+        return self.subjects is not None and self.subjects[0].landmarks_path is not None
+
+    @property
+    def origin(self) -> str:
+        """Where the images come from and whether test subjects trained, for figures and tables."""
+        seen = ""
+        if self["training"]["subjects"] != "train":
+            seen = ", test subjects trained the encoder, too"
+        if self.simulation:
+            return f"simulated population ({self.simulation}){seen}"
+        table = Path(self["population"]["table"])
+        return f"table {table.parent.name}/{table.name}{seen}"
+
+    @property
+    def grid(self) -> Mapping | None:
+        """The block of lambda's cross-validation, None where lambda is not chosen by it."""
+        regularization = self["training"]["regularization"]
+        if self["model"]["pretrained"] or not isinstance(regularization, Mapping):
+            return None
+        return regularization
+
+    @property
+    def uses_shapeworks(self) -> bool:
+        """Whether ShapeWorks makes the particles."""
+        return bool(self["particles"]) and self["particles"]["engine"] == "shapeworks"
+
+    @property
+    def analyses(self) -> list[str]:
+        """The analyses it asks for, and those that every run has."""
+        asked = [key for key, value in self["analyses"].items() if value is not None]
+        if self.gives_landmarks:
+            return asked
+        return ["registration", *asked, *(["group_registration"] if self.group_analysis else [])]
+
+    @property
+    def group_analysis(self) -> str | None:
+        """The analysis that says how far subjects lie from the controls."""
+        return next((key for key in GROUP_SCORES if self["analyses"][key] is not None), None)
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of its figures."""
+        found = [key for key in self.analyses if key in WITH_FIGURE]
+        if self.gives_landmarks:
+            return found
+        found = [*FIGURES, *found, *(["regularization"] if self.grid else [])]
+        return found if self.is_variant else ["population", *found]
+
+
+def paper_figures(runs: Mapping[str, Run]) -> list[int]:
+    """The numbers of the paper's figures that the experiments of its names can make."""
+
+    def has(name: str, analysis: str) -> bool:
+        return name in runs and analysis in runs[name].analyses
+
+    found = [2] if "diatoms/variants/unregularized" in runs else []
+    if has("diatoms", "clustering") and runs["diatoms"].grid:
+        found.append(3)
+    if has("metopic", "severity"):
+        found += [4, 5]
+    if has("camfai", "mean_shapes"):
+        found += [6, 7, 8] if runs["camfai"]["preprocess"]["region"] else [7, 8]
+    return [*found, 9] if "cardiac" in runs else found
+
 
 def load_runs(
     config: Mapping, schema: Mapping, taken: Sequence[str] = ()
-) -> tuple[dict, dict[str, dict], dict[str, Table]]:
+) -> tuple[dict, dict[str, Run]]:
     """Check a configuration and every user's table, and expand experiments into runs.
 
     Arguments:
         config: as the user wrote it; schema: the JSON schema of it, with the defaults.
         taken: names that no experiment can have, such as those of rules.
     Returns:
-        The configuration with all defaults; the settings of each run, NAME or
-        NAME/variants/VARIANT; and the subjects of each experiment's table, None for a simulated
-        population.
+        The configuration with all defaults, and each run by its name.
     Raises:
         InputError: for the first fault, naming key, table or file.
     """
     check_configuration(config, schema)
     asked = config.get("experiments", {})
     config = fill_defaults(config, schema)
-    runs = expand_runs(config, schema)
-    for name, run in runs.items():
-        check_run(name, run)
+    expanded = expand_runs(config, schema)
+    for name, settings in expanded.items():
+        check_run(name, settings)
         if name in taken:
             raise InputError(f"rename the experiment {name}, which is the name of a rule")
-    tables = {name: read_table(runs[name]["population"]) for name in config["run"]}
-    for name, run in runs.items():
-        experiment = name.split("/")[0]
-        check_inputs(name, run, tables[experiment], asked[experiment])
-    return config, runs, tables
+    tables = {name: read_table(expanded[name]["population"]) for name in config["run"]}
+    runs = {}
+    for name, settings in expanded.items():
+        experiment, _, variant = name.partition("/variants/")
+        check_inputs(name, settings, tables[experiment], asked[experiment])
+        variants = config["experiments"][experiment]["variants"]
+        study = bool(variant) and variants[variant].get("study", False)
+        runs[name] = Run(name, settings, tables[experiment], study)
+    return config, runs
 
 
 def read_table(population: Mapping) -> Table:

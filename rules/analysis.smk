@@ -189,7 +189,7 @@ rule register_groups:
     input:
         population=population_of,
         scores=lambda wildcards: (
-            f"<results>/{wildcards.run}/analysis/{group_analysis(wildcards.run)}.csv"
+            f"<results>/{wildcards.run}/analysis/{run_of(wildcards).group_analysis}.csv"
         ),
         all="<results>/{run}/landmarks/all.csv",
         retained="<results>/{run}/landmarks/retained.csv",
@@ -206,7 +206,7 @@ rule register_groups:
         mem=per_attempt("4GB"),
         runtime=per_attempt("30m"),
     params:
-        score=lambda wildcards: GROUP_SCORES[group_analysis(wildcards.run)],
+        score=lambda wildcards: GROUP_SCORES[run_of(wildcards).group_analysis],
         control=setting("population/control"),
         kernel=setting("model/kernel"),
         code=code("register_groups"),

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import yaml
 
-from lmcore.configuration import SIMULATED_VOLUMES, expand_studies, particle_count
+from lmcore.configuration import expand_studies, particle_count
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
 from lmcore.particles.executable import find_shapeworks
-from lmcore.runs import load_runs
+from lmcore.runs import GROUP_SCORES, load_runs, paper_figures
 from lmcore.seeds import derive_seed
 
 BASE = Path(workflow.basedir)
-
+TIMED = ["model", "landmarks"]  # the folders of the stages that say how long they took
 
 try:
     with open(BASE / "schemas/config.schema.yaml", encoding="utf-8") as file:
         schema = yaml.safe_load(file)
     rule_names = [script.stem for script in (BASE / "workflow_scripts").glob("*.py")]
-    complete, RUNS, TABLES = load_runs(config, schema, rule_names)
+    complete, RUNS = load_runs(config, schema, rule_names)
     config.update(complete)
     config["studies"] = expand_studies(config, RUNS)
 except InputError as error:
@@ -30,23 +30,11 @@ except InputError as error:
     sys.exit(1)
 
 
-def experiment_of(run):
-    return run.split("/")[0]
-
-
-def is_study(run):
-    """Whether only the target `studies` builds this run."""
-    experiment, *variant = run.split("/variants/")
-    return bool(variant) and config["experiments"][experiment]["variants"][
-        variant[0]
-    ].get("study", False)
-
-
 def setting(path):
     """A function of the wildcards that looks up `block/key` in the run's configuration."""
 
     def look_up(wildcards):
-        value = RUNS[run_of(wildcards)]
+        value = run_of(wildcards)
         for key in path.split("/"):
             value = value[key]
         return value
@@ -64,7 +52,17 @@ def per_attempt(amount):
 
 
 def run_of(wildcards):
-    return wildcards.get("run", wildcards.get("experiment"))
+    """The run that a file belongs to; of a population the experiment."""
+    return RUNS[wildcards.get("run", wildcards.get("experiment"))]
+
+
+def folder_of(wildcards):
+    """The folder that a run shares with its experiment: population, truth and particles."""
+    return f"<results>/{run_of(wildcards).experiment}"
+
+
+def origin_of(wildcards):
+    return run_of(wildcards).origin
 
 
 STAGES = []  # those that ask for a seed, as the rules are read
@@ -77,19 +75,19 @@ def seed_of(stage):
 
 
 def stage_seed(run, stage):
-    own = [RUNS[run]["training"]["seed"]] if stage == "training" else []
-    return derive_seed(config["seed"], experiment_of(run), stage, *own)
+    own = [run["training"]["seed"]] if stage == "training" else []
+    return derive_seed(config["seed"], run.experiment, stage, *own)
 
 
 def all_seeds(wildcards):
     """Run -> stage -> seed; of a variant those that are not its experiment's."""
     return {
-        run: {
+        name: {
             stage: stage_seed(run, stage)
             for stage in sorted(set(STAGES))
-            if run == experiment_of(run) or stage == "training"
+            if stage == "training" or not run.is_variant
         }
-        for run in RUNS
+        for name, run in RUNS.items()
     }
 
 
@@ -109,61 +107,36 @@ def code(script, *modules):
     return source_digest(BASE / "workflow_scripts" / f"{script}.py", *modules)
 
 
-def gives_landmarks(run):
-    """Whether the table of a run gives landmarks, so that nothing is trained."""
-    table = TABLES[experiment_of(run)]
-    return table is not None and table[0].landmarks_path is not None
-
-
 def population_of(wildcards):
     """population.h5, or nothing where landmarks are given."""
-    if gives_landmarks(run_of(wildcards)):
+    if run_of(wildcards).gives_landmarks:
         return []
-    return f"<results>/{experiment_of(run_of(wildcards))}/population.h5"
+    return f"{folder_of(wildcards)}/population.h5"
 
 
 def subjects_of(wildcards):
-    return f"<results>/{experiment_of(run_of(wildcards))}/subjects.csv"
-
-
-def is_simulated(run):
-    return TABLES[experiment_of(run)] is None
-
-
-def simulates_volumes(experiment):
-    simulated = RUNS[experiment]["population"]["simulate"]
-    return is_simulated(experiment) and simulated in SIMULATED_VOLUMES
-
-
-def is_rated(experiment):
-    """Whether a simulated population comes with severities and a sheet of raters."""
-    return (
-        is_simulated(experiment)
-        and RUNS[experiment]["population"]["simulate"] == "cranium"
-    )
+    return f"{folder_of(wildcards)}/subjects.csv"
 
 
 def ratings_of(wildcards):
     """The sheet of raters: the user's, or the simulated one."""
-    experiment = experiment_of(wildcards.run)
-    if is_rated(experiment):
-        return f"<results>/{experiment}/simulated/ratings.csv"
-    return RUNS[wildcards.run]["population"]["ratings"] or []
+    run = run_of(wildcards)
+    if run.is_rated:
+        return f"{folder_of(wildcards)}/simulated/ratings.csv"
+    return run["population"]["ratings"] or []
 
 
 def severity_truth_of(wildcards):
     """truth.csv where the simulation knows a severity; for evaluation alone."""
-    experiment = experiment_of(wildcards.run)
-    return (
-        {"truth": f"<results>/{experiment}/truth.csv"} if is_rated(experiment) else {}
-    )
+    if run_of(wildcards).is_rated:
+        return {"truth": f"{folder_of(wildcards)}/truth.csv"}
+    return {}
 
 
 def true_surface_of(wildcards):
     """The true surfaces of simulated volumes; for evaluations alone."""
-    experiment = experiment_of(wildcards.run)
-    if simulates_volumes(experiment):
-        return f"<results>/{experiment}/truth/surface.h5"
+    if run_of(wildcards).simulates_volumes:
+        return f"{folder_of(wildcards)}/truth/surface.h5"
     return []
 
 
@@ -172,52 +145,33 @@ def any_of(names):
     return "|".join(names) or "(?!)"
 
 
-def origin_of(run):
-    """Where a run's images come from and whether test subjects trained, for figures and tables."""
-    population, seen = RUNS[run]["population"], ""
-    if RUNS[run]["training"]["subjects"] != "train":
-        seen = ", test subjects trained the encoder, too"
-    if is_simulated(run):
-        return f"simulated population ({population['simulate']}){seen}"
-    table = Path(population["table"])
-    return f"table {table.parent.name}/{table.name}{seen}"
-
-
 def table_of(wildcards):
     """The table that preprocessing reads: a user's, or the simulated population's."""
-    if is_simulated(wildcards.experiment):
-        return f"<results>/{wildcards.experiment}/simulated/subjects.csv"
-    return RUNS[wildcards.experiment]["population"]["table"]
+    run = run_of(wildcards)
+    if run.simulation:
+        return f"{folder_of(wildcards)}/simulated/subjects.csv"
+    return run["population"]["table"]
 
 
 def images_of(wildcards):
     """Every image of the table, so that an edited image is prepared again."""
-    if is_simulated(wildcards.experiment):
-        folder = f"<results>/{wildcards.experiment}/simulated"
-        kinds = ["images", "segmentations"]
-        count = 2 if simulates_volumes(wildcards.experiment) else 1
-        return [f"{folder}/{kind}" for kind in kinds[:count]]
-    return sorted(
-        {
-            str(path)
-            for subject in TABLES[wildcards.experiment]
-            for path in subject.files
-        }
-    )
+    run = run_of(wildcards)
+    if run.simulation:
+        kinds = ["images", "segmentations"][: 2 if run.simulates_volumes else 1]
+        return [f"{folder_of(wildcards)}/simulated/{kind}" for kind in kinds]
+    return sorted({str(path) for subject in run.subjects for path in subject.files})
 
 
 def truth_of(wildcards):
     """The generating parameters of a simulated population; for evaluations alone."""
-    if is_simulated(wildcards.run):
-        return f"<results>/{experiment_of(wildcards.run)}/truth.csv"
-    return []
+    return f"{folder_of(wildcards)}/truth.csv" if run_of(wildcards).simulation else []
 
 
 def initial_of(wildcards):
     """The landmark table that training starts from, or nothing."""
-    path = RUNS[wildcards.run]["model"]["initial_landmarks"]
+    path = run_of(wildcards)["model"]["initial_landmarks"]
     if path == "particles":
-        return f"<results>/{experiment_of(wildcards.run)}/particles/mean.csv"
+        return f"{folder_of(wildcards)}/particles/mean.csv"
     return path or []
 
 
@@ -229,34 +183,21 @@ def optional(path):
 
 def origins_of(runs):
     """Where the images of several runs come from, each place once."""
-    return "; ".join(dict.fromkeys(origin_of(run) for run in runs))
+    return "; ".join(dict.fromkeys(RUNS[run].origin for run in runs))
 
 
 def study_of(wildcards):
     return config["studies"][wildcards.study]
 
 
-def grid_of(run):
-    """The block of lambda's cross-validation, or None where lambda is given."""
-    regularization = RUNS[run]["training"]["regularization"]
-    return regularization if isinstance(regularization, dict) else None
-
-
-def has_grid(run):
-    """Whether lambda is cross-validated."""
-    return grid_of(run) is not None and not RUNS[run]["model"]["pretrained"]
-
-
 def regularization_of(wildcards):
-    return (
-        f"<results>/{wildcards.run}/regularization.json"
-        if has_grid(wildcards.run)
-        else []
-    )
+    if run_of(wildcards).grid is None:
+        return []
+    return f"<results>/{wildcards.run}/regularization.json"
 
 
 def folds_of(wildcards):
-    grid = grid_of(wildcards.run)
+    grid = run_of(wildcards).grid
     return expand(
         "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv",
         run=wildcards.run,
@@ -276,28 +217,16 @@ def trial_settings(wildcards):
     }
 
 
-def has_particles(run):
-    return bool(RUNS[experiment_of(run)]["particles"])
-
-
 def particle_count_of(wildcards):
     return particle_count(RUNS[wildcards.experiment]["particles"])
 
 
-def uses_shapeworks(experiment):
-    particles = RUNS[experiment]["particles"]
-    return bool(particles) and particles["engine"] == "shapeworks"
-
-
 def shapeworks_modules():
     """Environment modules of all experiments that run ShapeWorks by one."""
-    return sorted(
-        {
-            RUNS[name]["particles"]["module"]
-            for name in config["run"]
-            if uses_shapeworks(name) and RUNS[name]["particles"]["module"]
-        }
-    )
+    asking = [
+        run["particles"]["module"] for run in RUNS.values() if run.uses_shapeworks
+    ]
+    return sorted({module for module in asking if module})
 
 
 def shapeworks_command_of(wildcards):
@@ -316,48 +245,33 @@ def trained_shapes_of(wildcards):
 
 
 def optimized_shapes_of(wildcards):
-    if not uses_shapeworks(wildcards.experiment):
+    if not run_of(wildcards).uses_shapeworks:
         return {}
-    folder = f"<results>/{wildcards.experiment}/particles/shapeworks"
+    folder = f"{folder_of(wildcards)}/particles/shapeworks"
     return {stage: f"{folder}/{stage}" for stage in ("training", "held_out")}
 
 
 def particles_of(wildcards):
     """particles.csv and engine.json of a run's experiment, where it has any."""
-    if not has_particles(wildcards.run):
+    if not run_of(wildcards)["particles"]:
         return {}
-    folder = f"<results>/{experiment_of(wildcards.run)}/particles"
+    folder = f"{folder_of(wildcards)}/particles"
     return {"particles": f"{folder}/particles.csv", "engine": f"{folder}/engine.json"}
-
-
-def analyses_of(run):
-    """The analyses a run asks for, and those every run has."""
-    asked = [key for key, value in RUNS[run]["analyses"].items() if value is not None]
-    if gives_landmarks(run):
-        return asked
-    more = ["group_registration"] if group_analysis(run) else []
-    return ["registration", *asked, *more]
-
-
-def group_analysis(run):
-    """The analysis that says how far subjects lie from the controls, or None."""
-    analyses = RUNS[run]["analyses"]
-    return next((key for key in GROUP_SCORES if analyses[key] is not None), None)
 
 
 def numbers_of(wildcards):
     return expand(
         "<results>/{run}/analysis/{key}.numbers.csv",
         run=wildcards.run,
-        key=analyses_of(wildcards.run),
+        key=run_of(wildcards).analyses,
     )
 
 
 def seen_of(wildcards):
     """Whose images each stage that fits anything has read."""
-    if gives_landmarks(wildcards.run):
+    if run_of(wildcards).gives_landmarks:
         return []
-    folds = folds_of(wildcards) if has_grid(wildcards.run) else []
+    folds = folds_of(wildcards) if run_of(wildcards).grid else []
     return [
         *expand("<results>/{run}/{part}/seen.csv", run=wildcards.run, part=TIMED),
         *(fold.replace(".csv", ".seen.csv") for fold in folds),
@@ -365,60 +279,28 @@ def seen_of(wildcards):
 
 
 def timings_of(wildcards):
-    if gives_landmarks(wildcards.run):
+    if run_of(wildcards).gives_landmarks:
         return []
     return expand("<results>/{run}/{part}/timings.csv", run=wildcards.run, part=TIMED)
 
 
-GROUP_SCORES = {"severity": "z", "mean_shapes": "mahalanobis"}  # and the column of each
-TIMED = ["model", "landmarks"]
-WITH_FIGURE = [
-    *["clustering", "classification", "shape_model"],
-    *["severity", "mean_shapes"],
-]
-FIGURES = ["training", "landmarks", "registration", "importance"]
-
-
-def figures_of(run):
-    names = [key for key in analyses_of(run) if key in WITH_FIGURE]
-    if gives_landmarks(run):
-        return expand("<results>/{run}/figures/{name}.png", run=run, name=names)
-    names = [*FIGURES, *names]
-    if has_grid(run):
-        names.append("regularization")
-    if run == experiment_of(run):
-        names = ["population", *names]
-    return expand("<results>/{run}/figures/{name}.png", run=run, name=names)
-
-
 def results_of(run):
     """Everything that is made for one run."""
-    trained = ["timings.csv", "exports/landmarks.csv"]
+    trained = [] if run.gives_landmarks else ["timings.csv", "exports/landmarks.csv"]
+    figures = [f"figures/{name}.png" for name in run.figures]
     return [
-        f"<results>/{run}/numbers.csv",
-        *(f"<results>/{run}/{name}" for name in trained if not gives_landmarks(run)),
-        *figures_of(run),
+        f"<results>/{run.name}/{name}" for name in ["numbers.csv", *trained, *figures]
     ]
 
 
-def paper_figures():
-    """The figures of the paper that the experiments of this configuration can make."""
-    made = []
-    if "diatoms/variants/unregularized" in RUNS:
-        made.append(2)
-    if (
-        "diatoms" in RUNS
-        and has_grid("diatoms")
-        and "clustering" in analyses_of("diatoms")
-    ):
-        made.append(3)
-    if "metopic" in RUNS and "severity" in analyses_of("metopic"):
-        made += [4, 5]
-    if "camfai" in RUNS and "mean_shapes" in analyses_of("camfai"):
-        made += [6, 7, 8] if RUNS["camfai"]["preprocess"]["region"] else [7, 8]
-    if "cardiac" in RUNS:
-        made.append(9)
-    return expand("<results>/figures/figure_{number}.png", number=made)
+def shipped():
+    """The runs that `all` builds: those that are no study."""
+    return [run for run in RUNS.values() if not run.is_study]
+
+
+def figures_of_the_paper():
+    numbers = paper_figures(RUNS)
+    return expand("<results>/figures/figure_{number}.png", number=numbers)
 
 
 wildcard_constraints:

@@ -20,7 +20,7 @@ rule plot_population:
         "../envs/core.yaml"
     params:
         class_column=setting("population/class"),
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_population"),
     message:
         "Plotting the population of {wildcards.experiment}"
@@ -45,7 +45,7 @@ rule plot_training:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_training"),
     message:
         "Plotting the training of {wildcards.run}"
@@ -73,7 +73,7 @@ rule plot_landmarks:
         "../envs/core.yaml"
     params:
         class_column=setting("population/class"),
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_landmarks"),
     message:
         "Plotting the landmarks of {wildcards.run}"
@@ -98,7 +98,7 @@ rule plot_registration:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_registration"),
     message:
         "Plotting the registration of {wildcards.run}"
@@ -124,7 +124,7 @@ rule plot_importance:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_importance"),
     message:
         "Plotting the importance of {wildcards.run}"
@@ -150,7 +150,7 @@ rule plot_regularization:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_regularization"),
     message:
         "Plotting the regularization of {wildcards.run}"
@@ -175,7 +175,7 @@ rule plot_clustering:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_clustering"),
     message:
         "Plotting the clustering of {wildcards.run}"
@@ -202,7 +202,7 @@ rule plot_classification:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_classification"),
     message:
         "Plotting the classification of {wildcards.run}"
@@ -228,7 +228,7 @@ rule plot_shape_model:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_shape_model"),
     message:
         "Plotting the shape models of {wildcards.run}"
@@ -256,7 +256,7 @@ rule plot_severity:
         "../envs/core.yaml"
     params:
         control=setting("population/control"),
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_severity"),
     message:
         "Plotting the severity of {wildcards.run}"
@@ -283,7 +283,7 @@ rule plot_mean_shapes:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of(run_of(wildcards)),
+        origin=origin_of,
         code=code("plot_mean_shapes"),
     message:
         "Plotting the mean shapes of {wildcards.run}"

@@ -95,7 +95,7 @@ rule import_landmarks:
     log:
         "<logs>/{experiment}/import_landmarks.log",
     wildcard_constraints:
-        experiment=any_of(name for name in config["run"] if gives_landmarks(name)),
+        experiment=any_of(name for name in config["run"] if RUNS[name].gives_landmarks),
     conda:
         "../envs/core.yaml"
     params:

@@ -28,7 +28,7 @@ rule tabulate_numbers:
     conda:
         "../envs/core.yaml"
     params:
-        experiment=lambda wildcards: experiment_of(wildcards.run),
+        experiment=lambda wildcards: run_of(wildcards).experiment,
         trained_on=setting("training/subjects"),
         person_column=setting("population/person"),
         code=code("tabulate_numbers"),
@@ -68,7 +68,7 @@ rule tabulate_study:
 rule summarize_runs:
     """One table of all runs, with the population each number came from."""
     input:
-        numbers=[f"<results>/{run}/numbers.csv" for run in RUNS if not is_study(run)],
+        numbers=[f"<results>/{run.name}/numbers.csv" for run in shipped()],
     output:
         csv=report(
             ensure("<results>/summary.csv", non_empty=True),
@@ -81,8 +81,8 @@ rule summarize_runs:
     conda:
         "../envs/core.yaml"
     params:
-        runs=[run for run in RUNS if not is_study(run)],
-        origins=[origin_of(run) for run in RUNS if not is_study(run)],
+        runs=[run.name for run in shipped()],
+        origins=[run.origin for run in shipped()],
         code=code("summarize_runs"),
     message:
         "Summarizing all runs"

@@ -17,7 +17,7 @@ rule plot_schedule:
     conda:
         "../envs/core.yaml"
     params:
-        runs=[run for run in RUNS if not is_study(run)],
+        runs=[run.name for run in shipped()],
         code=code("plot_schedule"),
     message:
         "Plotting the schedule of all runs"
@@ -47,7 +47,7 @@ rule plot_figure_2:
         "../envs/core.yaml"
     params:
         class_column=lambda wildcards: RUNS["diatoms"]["population"]["class"],
-        origin=lambda wildcards: origin_of("diatoms"),
+        origin=lambda wildcards: RUNS["diatoms"].origin,
         code=code("plot_figure_2"),
     message:
         "Plotting figure 2"
@@ -79,7 +79,7 @@ rule plot_figure_3:
         "../envs/core.yaml"
     params:
         class_column=lambda wildcards: RUNS["diatoms"]["population"]["class"],
-        origin=lambda wildcards: origin_of("diatoms"),
+        origin=lambda wildcards: RUNS["diatoms"].origin,
         code=code("plot_figure_3"),
     message:
         "Plotting figure 3"
@@ -106,7 +106,7 @@ rule plot_figure_4:
         "../envs/surfaces.yaml"
     params:
         class_column=lambda wildcards: RUNS["metopic"]["population"]["class"],
-        origin=lambda wildcards: origin_of("metopic"),
+        origin=lambda wildcards: RUNS["metopic"].origin,
         code=code("plot_figure_4"),
     message:
         "Plotting figure 4"
@@ -121,7 +121,7 @@ rule plot_figure_5:
         numbers="<results>/metopic/numbers.csv",
         engine=(
             "<results>/metopic/particles/engine.json"
-            if "metopic" in RUNS and has_particles("metopic")
+            if "metopic" in RUNS and RUNS["metopic"]["particles"]
             else []
         ),
     output:
@@ -138,7 +138,7 @@ rule plot_figure_5:
         "../envs/core.yaml"
     params:
         control=lambda wildcards: RUNS["metopic"]["population"]["control"],
-        origin=lambda wildcards: origin_of("metopic"),
+        origin=lambda wildcards: RUNS["metopic"].origin,
         code=code("plot_figure_5"),
     message:
         "Plotting figure 5"
@@ -164,7 +164,7 @@ rule plot_figure_6:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of("camfai"),
+        origin=lambda wildcards: RUNS["camfai"].origin,
         code=code("plot_figure_6"),
     message:
         "Plotting figure 6"
@@ -192,7 +192,7 @@ rule plot_figure_7:
         "../envs/core.yaml"
     params:
         class_column=lambda wildcards: RUNS["camfai"]["population"]["class"],
-        origin=lambda wildcards: origin_of("camfai"),
+        origin=lambda wildcards: RUNS["camfai"].origin,
         code=code("plot_figure_7"),
     message:
         "Plotting figure 7"
@@ -219,7 +219,7 @@ rule plot_figure_8:
     conda:
         "../envs/core.yaml"
     params:
-        origin=lambda wildcards: origin_of("camfai"),
+        origin=lambda wildcards: RUNS["camfai"].origin,
         code=code("plot_figure_8"),
     message:
         "Plotting figure 8"
@@ -244,7 +244,7 @@ rule plot_figure_9:
     conda:
         "../envs/surfaces.yaml"
     params:
-        origin=lambda wildcards: origin_of("cardiac"),
+        origin=lambda wildcards: RUNS["cardiac"].origin,
         code=code("plot_figure_9"),
     message:
         "Plotting figure 9"

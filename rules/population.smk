@@ -38,7 +38,9 @@ use rule simulate_population as simulate_volumes with:
         truth=ensure("<results>/{experiment}/truth.csv", non_empty=True),
         surface=ensure("<results>/{experiment}/truth/surface.h5", non_empty=True),
     wildcard_constraints:
-        experiment=any_of(name for name in config["run"] if simulates_volumes(name)),
+        experiment=any_of(
+            name for name in config["run"] if RUNS[name].simulates_volumes
+        ),
 
 
 use rule simulate_volumes as simulate_crania with:
@@ -50,7 +52,7 @@ use rule simulate_volumes as simulate_crania with:
         truth=ensure("<results>/{experiment}/truth.csv", non_empty=True),
         surface=ensure("<results>/{experiment}/truth/surface.h5", non_empty=True),
     wildcard_constraints:
-        experiment=any_of(name for name in config["run"] if is_rated(name)),
+        experiment=any_of(name for name in config["run"] if RUNS[name].is_rated),
 
 
 ruleorder: simulate_crania > simulate_volumes > simulate_population

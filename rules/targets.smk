@@ -6,21 +6,17 @@ for name in config["run"]:
         name:
             name
         input:
-            [
-                results_of(run)
-                for run in RUNS
-                if experiment_of(run) == name and not is_study(run)
-            ],
+            [results_of(run) for run in shipped() if run.experiment == name],
 
 
 rule figures:
     """The figures of the paper."""
     input:
-        paper_figures(),
+        figures_of_the_paper(),
 
 
 rule studies:
     """The figure of every study, and the variants that only a study needs."""
     input:
         expand("<results>/studies/{study}.png", study=config["studies"]),
-        [results_of(run) for run in RUNS if is_study(run)],
+        [results_of(run) for run in RUNS.values() if run.is_study],
