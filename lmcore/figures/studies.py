@@ -1,5 +1,6 @@
 """The figure of a study: numbers of several runs against what tells the runs apart."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -9,8 +10,9 @@ from matplotlib.axes import Axes
 from lmcore.figures import style
 from lmcore.figures.style import COLOURS, DOUBLE, MARKERS, SINGLE, Path, saved_figure
 
-APART = 0.012  # of the axis, between two lines, so that their intervals do not cover each other
+APART = 0.018  # of the axis, between two marks, so that their intervals do not cover each other
 HEIGHT = 2.9  # inches, the legends included
+LABEL_WIDTH = 40  # characters of a vertical axis
 
 
 def plot_study(
@@ -37,39 +39,52 @@ def plot_study(
         ):
             draw_study_panel(ax, rows[rows["name"].isin(names)], names)
             ax.set_xlabel(x)
-            ax.set_ylabel(style.plain(label))
+            ax.set_ylabel(textwrap.fill(style.plain(label), LABEL_WIDTH))
 
 
 def draw_study_panel(axes: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
-    """A line for each number of each experiment.
+    """A mark for each number of each run; along numbers a line through the means at each x.
 
     Arguments:
         rows: experiment, x, name, value, ci_low, ci_high; names: of the numbers, in their order.
     """
     places = _places(rows["x"])
     experiments = list(rows["experiment"].unique())
-    lines = [(one, name) for one in experiments for name in names]
+    series = [(one, name) for one in experiments for name in names]
     reach = max(places.values()) - min(places.values()) or 1.0
-    for number, (experiment, name) in enumerate(lines):
+    for number, (experiment, name) in enumerate(series):
         mine = rows[(rows["experiment"] == experiment) & (rows["name"] == name)]
         if mine.empty:
             continue
-        at = np.array([places[x] for x in mine["x"]], dtype=float)
+        at = mine["x"].map(places).to_numpy(dtype=float)
         order = np.argsort(at, kind="stable")
         mine, at = mine.iloc[order], at[order]
-        at = at + APART * reach * (number - (len(lines) - 1) / 2)
+        beside = number - (len(series) - 1) / 2 + len(series) * _repeats(at)
+        moved = at + APART * reach * beside
         ends = mine[["ci_low", "ci_high"]].sub(mine["value"], axis=0).abs().fillna(0).to_numpy().T
         # experiments differ in colour, their numbers in marker; numbers of one experiment in both
         kind = names.index(name)
         colour = kind if len(experiments) == 1 else experiments.index(experiment)
+        colour, marker = COLOURS[colour % len(COLOURS)], MARKERS[kind % len(MARKERS)]
         label = name if len(experiments) == 1 else f"{experiment}: {name}"
-        look = {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[kind % len(MARKERS)]}
-        look["linestyle"] = "-" if kind == len(names) - 1 else "--"
-        values, size = mine["value"].to_numpy(), {"markersize": 3.5, "linewidth": 1}
-        axes.errorbar(at, values, ends, elinewidth=0.7, label=label, **look, **size)
+        values, label = mine["value"].to_numpy(), label.replace("_", " ")
+        look = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": "none"}
+        axes.errorbar(moved, values, ends, elinewidth=0.7, label=label, **look)
+        if pd.api.types.is_numeric_dtype(rows["x"]):
+            style_of_line = "-" if kind == len(names) - 1 else "--"
+            means = mine["value"].groupby(at).mean()
+            axes.plot(means.index, means, style_of_line, color=colour, linewidth=1, zorder=1)
     axes.set_xticks(list(places.values()), [str(x) for x in places])
     axes.margins(x=0.12)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    if len(axes.containers) > 1:  # one number is named by its axis
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+
+
+def _repeats(at: np.ndarray) -> np.ndarray:
+    """(n,) how far each of several values at one place stands from their middle: -1, 0, 1."""
+    places, count = np.unique(at, return_counts=True)
+    first = np.searchsorted(at, places)
+    return np.arange(len(at)) - np.repeat(first + (count - 1) / 2, count)
 
 
 def _places(values: pd.Series) -> dict[object, float]:

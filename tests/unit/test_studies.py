@@ -60,9 +60,9 @@ def test_a_panel_has_a_line_for_each_number_of_each_experiment(numbers, tmp_path
     axes = bare_axes()
     draw_study_panel(axes, table[table["name"].isin(PANELS["accuracy"])], PANELS["accuracy"])
     lines = lines_of(axes)
-    assert list(lines) == ["a: cv_accuracy", "a: dice_after", "b: dice_after"]
-    x, y, bars = lines["a: dice_after"]
-    np.testing.assert_allclose(x, [0, 50, 100], atol=3)  # in order, a little apart from others
+    assert list(lines) == ["a: cv accuracy", "a: dice after", "b: dice after"]
+    x, y, bars = lines["a: dice after"]
+    np.testing.assert_allclose(x, [0, 50, 100], atol=4)  # in order, a little apart from others
     np.testing.assert_allclose(y, [0.72, 0.7, 0.71])
     np.testing.assert_allclose([bar[:, 1] for bar in bars], [(0.6, 0.82), (0.6, 0.8), (0.6, 0.81)])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "50", "100"]
@@ -75,10 +75,26 @@ def test_words_stand_one_after_the_other_and_a_missing_interval_is_none(numbers,
     table = pd.read_csv(tmp_path / "s.csv")
     axes = bare_axes()
     draw_study_panel(axes, table[table["name"].isin(PANELS["Dice"])], PANELS["Dice"])
-    x, y, bars = lines_of(axes)["dice_before"]  # of one experiment, which needs no name
-    np.testing.assert_allclose(x, [0, 1], atol=0.03)
+    x, y, bars = lines_of(axes)["dice before"]  # of one experiment, which needs no name
+    np.testing.assert_allclose(x, [0, 1], atol=0.04)
+    assert "-" not in {line.get_linestyle() for line in axes.get_lines()}  # words have no slope
     assert [np.ptp(bar[:, 1]) for bar in bars] == [0, 0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["MIND", "L2"]
+
+
+def test_runs_at_one_place_stand_side_by_side_on_a_line_through_their_mean(numbers, tmp_path):
+    runs = {"a": 100, "a/variants/half": 0, "a/variants/none": 100}
+    tabulate_study(runs, numbers[:3], PANELS, tmp_path / "s.csv")
+    table = pd.read_csv(tmp_path / "s.csv")
+    axes = bare_axes()
+    draw_study_panel(axes, table[table["name"] == "dice_after"], ["dice_after"])
+    x, y, _ = lines_of(axes)["dice after"]
+    np.testing.assert_allclose(x - x[0], [0, 100 - (x[2] - x[1]) / 2, 100 + (x[2] - x[1]) / 2])
+    assert 1 < x[2] - x[1] < 5
+    np.testing.assert_allclose(y, [0.71, 0.7, 0.72])
+    (line,) = (one for one in axes.get_lines() if one.get_linestyle() == "-")
+    np.testing.assert_allclose(line.get_xydata(), [[0, 0.71], [100, 0.71]])
+    assert axes.get_legend() is None
 
 
 def test_the_figure_has_a_panel_a_group(numbers, tmp_path, saved):
