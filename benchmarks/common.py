@@ -21,8 +21,8 @@ from lmcore.discovery.settings import TrainingSettings
 from lmcore.registration.spline import spread_points
 from lmcore.simulation import toy
 
-# The reference code's widths, with the strides of the paper's appendix B; and the default of
-# config.yaml, sized for two CPU cores.
+# The reference code's widths, with the strides of the paper's appendix B; and that of
+# config.yaml's experiments, sized for two CPU cores.
 NETWORKS = {
     "paper": {"widths": (32, 64, 128, 256), "hidden": 512, "stride": 1},
     "small": {"widths": (16, 32, 32, 64), "hidden": 128, "stride": 2},

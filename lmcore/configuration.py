@@ -256,11 +256,11 @@ def _check_preprocess(where: str, run: Mapping) -> None:
     preprocess, stride = run["preprocess"], run["model"]["stride"]
     size = preprocess["size"]
     if stride is None and size:
-        stride = len(size) - 1  # 1 of images, 2 of volumes
+        stride = {2: 1, 3: 2}[len(size)]  # the defaults of discovery/initial.py
     if size and min(size) < (smallest := 16 * stride):
         raise InputError(
             f"{where}.preprocess.size is {size}, the encoder needs {smallest} pixels a side "
-            f"(16 times model.stride, {stride})"
+            f"(16 times model.stride, {stride} here)"
         )
     simulated = run["population"]["simulate"]
     if size and simulated and not run["population"]["table"]:

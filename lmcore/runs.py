@@ -19,8 +19,6 @@ from lmcore.particles.executable import find_shapeworks
 from lmcore.population.checks import check_classes, check_settings, check_training
 from lmcore.population.table import Subject, read_subjects
 
-Table = Sequence[Subject] | None
-
 # Analyses of how far subjects lie from the controls, and the column that says it.
 GROUP_SCORES = {"severity": "z", "mean_shapes": "mahalanobis"}
 # What every run that trains has a figure of, and the analyses that have one.
@@ -41,7 +39,7 @@ class Run:
 
     name: str
     settings: Mapping
-    subjects: Table
+    subjects: Sequence[Subject] | None
     is_study: bool = False
 
     def __getitem__(self, block: str) -> object:
@@ -89,7 +87,7 @@ class Run:
         return f"table {table.parent.name}/{table.name}{seen}"
 
     @property
-    def grid(self) -> Mapping | None:
+    def weight_grid(self) -> Mapping | None:
         """The block of lambda's cross-validation, None where lambda is not chosen by it."""
         regularization = self["training"]["regularization"]
         if self["model"]["pretrained"] or not isinstance(regularization, Mapping):
@@ -120,7 +118,7 @@ class Run:
         found = [key for key in self.analyses if key in WITH_FIGURE]
         if self.gives_landmarks:
             return found
-        found = [*FIGURES, *found, *(["regularization"] if self.grid else [])]
+        found = [*FIGURES, *found, *(["regularization"] if self.weight_grid else [])]
         return found if self.is_variant else ["population", *found]
 
 
@@ -131,7 +129,7 @@ def paper_figures(runs: Mapping[str, Run]) -> list[int]:
         return name in runs and analysis in runs[name].analyses
 
     found = [2] if "diatoms/variants/unregularized" in runs else []
-    if has("diatoms", "clustering") and runs["diatoms"].grid:
+    if has("diatoms", "clustering") and runs["diatoms"].weight_grid:
         found.append(3)
     if has("metopic", "severity"):
         found += [4, 5]
@@ -165,80 +163,77 @@ def load_runs(
     runs = {}
     for name, settings in expanded.items():
         experiment, _, variant = name.partition("/variants/")
-        check_inputs(name, settings, tables[experiment], asked[experiment])
         variants = config["experiments"][experiment]["variants"]
         study = bool(variant) and variants[variant].get("study", False)
         runs[name] = Run(name, settings, tables[experiment], study)
+        check_inputs(runs[name], asked[experiment])
     return config, runs
 
 
-def read_table(population: Mapping) -> Table:
+def read_table(population: Mapping) -> Sequence[Subject] | None:
     """The subjects of a user's table, checked; None for a simulated population."""
     if not population["table"]:
         return None
     return read_subjects(population["table"], population["root"], population["class"])
 
 
-def check_inputs(name: str, run: Mapping, subjects: Table, asked: Mapping) -> None:
+def check_inputs(run: Run, asked: Mapping) -> None:
     """Refuse a run whose files are not there, or whose table does not hold what it asks for.
 
     Arguments:
         asked: the experiment as the user wrote it, without defaults.
+    Raises:
+        InputError: naming the key, and the file or the column.
     """
     for key in ("pretrained", "initial_landmarks"):
         path = run["model"][key]
         if path and path != "particles" and not Path(path).is_file():
-            raise InputError(f"model.{key} of {name}, {path}, does not exist")
-    _check_shapeworks(run["particles"])
-    population = run["population"]
+            raise InputError(f"model.{key} of {run.name}, {path}, does not exist")
+    if run.uses_shapeworks:
+        particles = run["particles"]
+        if not particles["container"] and not particles["module"]:
+            find_shapeworks(particles["path"])
+    population, subjects = run["population"], run.subjects
     ratings = population["ratings"]
     if ratings and not Path(ratings).is_file():
-        raise InputError(f"population.ratings of {name}, {ratings}, does not exist")
+        raise InputError(f"population.ratings of {run.name}, {ratings}, does not exist")
     if subjects is None:
         return
     check_training(subjects, population["class"], population["control"], population["train_on"])
     person = population["person"]
     if person and person not in subjects[0].labels:
         raise InputError(
-            f"experiments.{name}.population.person: {population['table']} has no label column "
+            f"experiments.{run.name}.population.person: {population['table']} has no label column "
             f"'{person}'"
         )
     classification = run["analyses"]["classification"]
     if classification:
         check_classes(subjects, population["class"], classification["folds"], person)
-    if subjects[0].landmarks_path:
-        _check_given(name, run, asked)
+    if run.gives_landmarks:
+        _check_given(run, asked)
     else:
-        _check_images(name, run, subjects)
+        _check_images(run)
 
 
-def _check_images(name: str, run: Mapping, subjects: Sequence[Subject]) -> None:
+def _check_images(run: Run) -> None:
     """Refuse a run whose images cannot be prepared or lack the segmentations it asks for."""
-    check_settings(subjects, run["preprocess"])
+    check_settings(run.subjects, run["preprocess"])
     for key, block in (
         ("training.supervision", run["training"]["supervision"]),
         ("analyses.mean_shapes", run["analyses"]["mean_shapes"]),
     ):
-        if block is not None and not any(s.segmentation_path for s in subjects):
+        if block is not None and not any(s.segmentation_path for s in run.subjects):
             raise InputError(
-                f"experiments.{name}.{key} needs a column segmentation in "
+                f"experiments.{run.name}.{key} needs a column segmentation in "
                 f"{run['population']['table']}"
             )
 
 
-def _check_given(name: str, run: Mapping, asked: Mapping) -> None:
+def _check_given(run: Run, asked: Mapping) -> None:
     """Refuse what has no meaning where the table gives landmarks in place of images."""
     without_meaning = [key for key in asked if key not in ("population", "analyses")]
     if without_meaning:
         raise InputError(
-            f"experiments.{name}.{without_meaning[0]}: {run['population']['table']} gives "
+            f"experiments.{run.name}.{without_meaning[0]}: {run['population']['table']} gives "
             "landmarks, from which nothing is trained; leave it out, or name the experiment anew"
         )
-
-
-def _check_shapeworks(particles: Mapping | None) -> None:
-    """Refuse a run that asks for ShapeWorks where there is none."""
-    if not particles or particles["engine"] != "shapeworks":
-        return
-    if not particles["container"] and not particles["module"]:
-        find_shapeworks(particles["path"])

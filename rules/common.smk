@@ -21,7 +21,8 @@ TIMED = ["model", "landmarks"]  # the folders of the stages that say how long th
 try:
     with open(BASE / "schemas/config.schema.yaml", encoding="utf-8") as file:
         schema = yaml.safe_load(file)
-    rule_names = [script.stem for script in (BASE / "workflow_scripts").glob("*.py")]
+    text = "".join(path.read_text() for path in (BASE / "rules").glob("*.smk"))
+    rule_names = re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)", text, re.MULTILINE)
     complete, RUNS = load_runs(config, schema, rule_names)
     config.update(complete)
     config["studies"] = expand_studies(config, RUNS)
@@ -191,13 +192,16 @@ def study_of(wildcards):
 
 
 def regularization_of(wildcards):
-    if run_of(wildcards).grid is None:
+    if run_of(wildcards).weight_grid is None:
         return []
     return f"<results>/{wildcards.run}/regularization.json"
 
 
 def folds_of(wildcards):
-    grid = run_of(wildcards).grid
+    grid = run_of(wildcards).weight_grid or {
+        "weights": [],
+        "folds": 0,
+    }  # with an encoder given
     return expand(
         "<results>/{run}/cross_validation/weight{weight}_fold{fold}.csv",
         run=wildcards.run,
@@ -271,7 +275,7 @@ def seen_of(wildcards):
     """Whose images each stage that fits anything has read."""
     if run_of(wildcards).gives_landmarks:
         return []
-    folds = folds_of(wildcards) if run_of(wildcards).grid else []
+    folds = folds_of(wildcards) if run_of(wildcards).weight_grid else []
     return [
         *expand("<results>/{run}/{part}/seen.csv", run=wildcards.run, part=TIMED),
         *(fold.replace(".csv", ".seen.csv") for fold in folds),

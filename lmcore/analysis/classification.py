@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmcore.analysis.correlation import resampling_units
 from lmcore.analysis.descriptors import Descriptors, read_descriptors
-from lmcore.analysis.folds import fewest_persons
+from lmcore.analysis.folds import persons_of_class
 from lmcore.analysis.held_out import MEASURES, HeldOut, cross_validate
 from lmcore.analysis.intervals import (
     Interval,
@@ -59,8 +59,8 @@ def classify_subjects(
 
     Numbers written:
         test_accuracy: fitted on train and validation, scored on test, subjects that the
-            encoder never saw; Wilson interval. Left out when no labelled subject is in test, or
-            too few of two classes are in train and validation.
+            encoder never saw; Wilson interval, for as many as there are persons. Left out when
+            no labelled subject is in test, or too few of two classes are in train and validation.
         cv_accuracy: repeated stratified cross-validation over all subjects. Transductive: the
             encoder saw the images of the training split, without labels. The interval is a
             bootstrap over persons of each scan's share of repeats with the right answer.
@@ -81,8 +81,8 @@ def classify_subjects(
 
     Arguments:
         landmarks, subjects, class_column: see `read_descriptors`.
-        output: analysis/classification.csv: subject, split, class, predicted (test subjects
-            only), cv_accuracy (share of repeats with the right answer).
+        output: analysis/classification.csv: subject, person, split, class, predicted (test
+            subjects only), cv_accuracy (share of repeats with the right answer).
         numbers: KEY.numbers.csv.
         predictions: every answer of the cross-validations, as of `HeldOut.table`.
         seed: the configuration's.
@@ -126,7 +126,8 @@ def classify_subjects(
         tables |= {"landmarks": (ours, both.subjects), "particles": (theirs, both.subjects)}
         rows += comparison_rows(ours, theirs)
     answers = [held_out.table(name, who) for name, (held_out, who) in tables.items()]
-    frame = pd.DataFrame({"subject": data.subjects, "split": data.splits, "class": data.classes})
+    frame = pd.DataFrame({"subject": data.subjects, "person": data.persons})
+    frame = frame.assign(**{"split": data.splits, "class": data.classes})
     write_csv(output, frame.assign(predicted=predicted, cv_accuracy=found.right))
     write_csv(predictions, pd.concat(answers, ignore_index=True))
     write_numbers(numbers, rows)
@@ -140,11 +141,8 @@ def predict_test(data: Descriptors, perceptron: Perceptron, seed: int) -> np.nda
     fitted = np.isin(data.splits, ["train", "validation"])
     tested = data.splits == "test"
     known = data.of(fitted)
-    enough = (
-        len(set(known.classes)) > 1
-        and fewest_persons(known.classes, known.persons)[1] >= perceptron.fewest
-    )
-    if not (tested.any() and enough):
+    counts = persons_of_class(known.classes, known.persons).values()
+    if not tested.any() or len(counts) < 2 or min(counts) < perceptron.fewest:
         logger.warning(
             "no test_accuracy: it needs a labelled subject in test and two classes in train and "
             f"validation, of at least {perceptron.fewest} persons each"
@@ -173,24 +171,25 @@ def with_particles(
             f"{(~has).sum()} subjects without particles take no part where landmarks and particles "
             f"are compared: {name_some(data.subjects[~has])}"
         )
-    counts = {name: len(set(both.persons[both.classes == name])) for name in data.class_names}
+    counts = dict.fromkeys(data.class_names, 0) | persons_of_class(both.classes, both.persons)
     smallest = min(counts, key=counts.get)
     if counts[smallest] < folds:
         logger.warning(
             f"landmarks and particles are not compared: of class '{smallest}' {counts[smallest]} "
-            f"have particles, fewer than the {folds} folds"
+            f"people have particles, fewer than the {folds} folds"
         )
         return None, None
     return both, points[[row[subject] for subject in both.subjects]].reshape(len(both.subjects), -1)
 
 
 def _refuse_small_classes(data: Descriptors, folds: int) -> None:
-    smallest, count = fewest_persons(data.classes, data.persons)
-    if count < folds:
+    counts = persons_of_class(data.classes, data.persons)
+    smallest = min(counts, key=counts.get)
+    if counts[smallest] < folds:
         who = "subjects" if len(set(data.persons)) == len(data.persons) else "persons"
         raise InputError(
-            f"analyses.classification: class '{smallest}' has {count} {who}, fewer than the "
-            f"{folds} folds; add {who}, merge classes or lower folds"
+            f"analyses.classification: class '{smallest}' has {counts[smallest]} {who}, fewer than "
+            f"the {folds} folds; add {who}, merge classes or lower folds"
         )
 
 

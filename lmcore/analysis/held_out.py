@@ -102,7 +102,7 @@ def cross_validate(
 
     Arguments:
         values: (N, D) descriptors.
-        classes: (N,) labels; at least `folds` of each, and enough to fit in what is left.
+        classes: (N,) labels; of at least `folds` persons each, and enough to fit in what is left.
         persons: (N,) whom each is of; all of a person's scans are held out together.
         what: is classified, for the lines of progress.
     """

@@ -7,8 +7,8 @@ from lmcore.discovery.heatmaps import build_encoder
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 
-# Landmarks of images are the better for every pixel (docs/fidelity.md); with volumes that would be
-# eight times the work.
+# Landmarks of images are the better for every pixel, see own images in docs/fidelity.md. With
+# volumes that would be eight times the work.
 DEFAULT_STRIDES = {2: 1, 3: 2}
 
 

@@ -239,17 +239,21 @@ def draw_confusion(
     axes.tick_params(axis="y", labelrotation=0)
 
 
-def draw_class_means(axes: Axes, values: np.ndarray, classes: np.ndarray, seed: int = 0) -> None:
-    """Mean of one value a subject for each class, with a bootstrap 95 % interval over subjects.
+def draw_class_means(
+    axes: Axes, values: np.ndarray, classes: np.ndarray, persons: np.ndarray, seed: int = 0
+) -> None:
+    """Mean of one value a subject for each class, with a bootstrap 95 % interval over persons.
 
     Arguments:
         values: (n,); classes: (n,) names, whose colours are those of `draw_scatter`.
+        persons: (n,) whom each subject's scan is of.
     """
     names = sorted(set(classes))
     colours = [class_style(place)[0] for place in range(len(names))]
     sns.barplot(
         x=values, y=classes, order=names, hue=classes, hue_order=names, palette=colours,
-        legend=False, ax=axes, errorbar=("ci", 95), seed=seed, width=0.6, saturation=1,
+        legend=False, ax=axes, errorbar=("ci", 95), units=persons, seed=seed, width=0.6,
+        saturation=1,
         err_kws={"linewidth": 1.0, "color": INK},
     )  # fmt: skip
     size = SMALL if len(names) <= 20 else TINY

@@ -52,13 +52,16 @@ def plot_classification(
         left.set_title(f"test split, n = {len(tested)}")
         left.set_xlabel("predicted class")
         left.set_ylabel("class")
-        draw_class_means(right, table["cv_accuracy"].to_numpy(), table["class"].to_numpy())
+        draw_class_means(
+            right, *(table[name].to_numpy() for name in ("cv_accuracy", "class", "person"))
+        )
         right.set_xlim(0, 1)
         right.set_xlabel("share predicted right, mean and 95 % interval")
         right.set_title(f"cross-validated over all subjects, n = {len(table)}")
         draw_repeats(scores, balanced_accuracies(answers), found, chance=1 / len(names))
         if len(names) == 2:
-            draw_calibration(calibration, answers, names[1])
+            independent = table["person"].nunique() / len(table)
+            draw_calibration(calibration, answers, names[1], independent)
         else:
             calibration.set_axis_off()
 
@@ -67,7 +70,7 @@ def read_classification(path: Path) -> pd.DataFrame:
     """classification.csv with ids and labels as text."""
     return pd.read_csv(
         path,
-        dtype={"subject": str, "class": str, "split": str, "predicted": str},
+        dtype=dict.fromkeys(("subject", "person", "class", "split", "predicted"), str),
         keep_default_na=False,
         na_values={"cv_accuracy": [""]},
     )
@@ -125,11 +128,16 @@ def draw_repeats(axes: Axes, scores: pd.DataFrame, numbers: pd.DataFrame, chance
     axes.set_title(_difference_text(numbers))
 
 
-def draw_calibration(axes: Axes, answers: pd.DataFrame, event: str) -> None:
+def draw_calibration(
+    axes: Axes, answers: pd.DataFrame, event: str, independent: float = 1.0
+) -> None:
     """How often the class `event` is true where it was predicted with some probability.
 
     Bins hold equally many held-out answers, of all repeats; lines are Wilson's 95 % intervals that
-    count every subject once, however often it was answered.
+    count every person once, however often and for however many scans it was answered.
+
+    Arguments:
+        independent: persons, as a share of the subjects.
     """
     repeats = answers["repeat"].nunique()
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.7, linestyle="--")
@@ -138,7 +146,10 @@ def draw_calibration(axes: Axes, answers: pd.DataFrame, event: str) -> None:
         if mine.empty:
             continue
         predicted, share, low, high = np.array(
-            [_calibrated(mine.iloc[part], event, repeats) for part in _bins(len(mine))]
+            [
+                _calibrated(mine.iloc[part], event, independent / repeats)
+                for part in _bins(len(mine))
+            ]
         ).T
         reach = np.maximum([share - low, high - share], 0)
         axes.errorbar(predicted, share, reach, color=colour, marker="o", markersize=3, linewidth=1,
@@ -156,10 +167,10 @@ def _bins(count: int) -> list[np.ndarray]:
     return np.array_split(np.arange(count), BINS)
 
 
-def _calibrated(answers: pd.DataFrame, event: str, repeats: int) -> tuple[float, ...]:
-    """Mean probability, share of the event, and its interval."""
+def _calibrated(answers: pd.DataFrame, event: str, independent: float) -> tuple[float, ...]:
+    """Mean probability, share of the event, and its interval; a share of answers is independent."""
     share = float((answers["class"] == event).mean())
-    n = max(round(len(answers) / repeats), 1)
+    n = max(round(len(answers) * independent), 1)
     return answers["probability"].mean(), share, *proportion_interval(round(share * n), n)
 
 

@@ -59,24 +59,23 @@ def draw_study_panel(axes: Axes, rows: pd.DataFrame, names: Sequence[str]) -> No
         at = mine["x"].map(places).to_numpy(dtype=float)
         order = np.argsort(at, kind="stable")
         mine, at = mine.iloc[order], at[order]
-        beside = number - (len(series) - 1) / 2 + len(series) * _repeats(at)
-        moved = at + APART * reach * beside
+        aside = number - (len(series) - 1) / 2
+        moved = at + APART * reach * (aside + len(series) * _repeats(at))
         ends = mine[["ci_low", "ci_high"]].sub(mine["value"], axis=0).abs().fillna(0).to_numpy().T
         # experiments differ in colour, their numbers in marker; numbers of one experiment in both
         kind = names.index(name)
-        colour = kind if len(experiments) == 1 else experiments.index(experiment)
-        colour, marker = COLOURS[colour % len(COLOURS)], MARKERS[kind % len(MARKERS)]
-        label = name if len(experiments) == 1 else f"{experiment}: {name}"
-        values, label = mine["value"].to_numpy(), label.replace("_", " ")
+        hue = kind if len(experiments) == 1 else experiments.index(experiment)
+        colour, marker = COLOURS[hue % len(COLOURS)], MARKERS[kind % len(MARKERS)]
+        label = (name if len(experiments) == 1 else f"{experiment}: {name}").replace("_", " ")
         look = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": "none"}
-        axes.errorbar(moved, values, ends, elinewidth=0.7, label=label, **look)
+        axes.errorbar(moved, mine["value"].to_numpy(), ends, elinewidth=0.7, label=label, **look)
         if pd.api.types.is_numeric_dtype(rows["x"]):
-            style_of_line = "-" if kind == len(names) - 1 else "--"
-            means = mine["value"].groupby(at).mean()
-            axes.plot(means.index, means, style_of_line, color=colour, linewidth=1, zorder=1)
+            means = mine["value"].groupby(at + APART * reach * aside).mean()
+            dashes = "-" if kind == len(names) - 1 else "--"
+            axes.plot(means.index, means, dashes, color=colour, linewidth=1, zorder=1)
     axes.set_xticks(list(places.values()), [str(x) for x in places])
     axes.margins(x=0.12)
-    if len(axes.containers) > 1:  # one number is named by its axis
+    if len(series) > 1:  # one number is named by its axis
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 

@@ -45,7 +45,13 @@ def classification_tables(folder, predicted):
     )
     classes = ["NA", "b$b", "NA", "b$b", "c", "NA"]
     splits = ["train"] * 2 + ["test"] * 4
-    table = {"subject": range(6), "split": splits, "class": classes, "predicted": predicted}
+    table = {
+        "subject": range(6),
+        "person": range(6),
+        "split": splits,
+        "class": classes,
+        "predicted": predicted,
+    }
     pd.DataFrame(table | {"cv_accuracy": [1, 0.25, 0.5, 0.75, 0, 0]}).to_csv(path, index=False)
     said = {"descriptor": "landmarks", "repeat": 1, "fold": 1, "subject": range(6)}
     said |= {"class": classes, "predicted": "NA", "probability": np.nan}

@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from lmcore.analysis.classification import classify_subjects, predict_test
 from lmcore.analysis.descriptors import Descriptors
 from lmcore.analysis.held_out import cross_validate
+from lmcore.analysis.intervals import proportion_interval
 from lmcore.analysis.numbers import read_numbers
 from lmcore.analysis.perceptron import Perceptron
 from lmcore.analysis.truth import read_truth
@@ -31,7 +32,7 @@ def population(sizes, separation, seed=0):
 def write(folder, points, labels, splits):
     names = [f"s{number:03d}" for number in range(len(points))]
     affines = np.stack([np.eye(3)] * len(points))
-    landmark_table(names, points, [1, 4, 7], (9, 5), affines).to_csv(
+    landmark_table(names, points, [*range(1, 3 * points.shape[1], 3)], (9, 5), affines).to_csv(
         folder / "landmarks.csv", index=False
     )
     table = pd.DataFrame({"subject": names, "image": "x.png", "split": splits, "kind": labels})
@@ -73,6 +74,34 @@ def test_separate_classes_are_told_apart_without_an_error(tmp_path, splits):
     assert numbers.loc["majority_accuracy", "value"] == pytest.approx(25 / 60, abs=1e-8)
     assert numbers.loc["cv_accuracy", "n"] == 60
     assert "best_possible_accuracy" not in numbers.index
+
+
+def test_two_scans_of_a_person_are_one_answer(tmp_path):
+    """Labels are drawn at random; who has seen one scan knows the other."""
+    random = np.random.default_rng(3)
+    points = np.repeat(random.normal(0, 0.3, (40, 12, 2)), 2, axis=0)
+    labels = np.repeat(random.permutation(["a", "b"] * 20), 2)
+    splits = np.repeat((["train"] * 7 + ["validation", "test", "test"]) * 4, 2)
+    names = write(tmp_path, points, labels, splits)
+    table = pd.read_csv(tmp_path / "subjects.csv").assign(who=np.repeat(np.arange(40), 2))
+    table.to_csv(tmp_path / "subjects.csv", index=False)
+    particles = write_particles(tmp_path, names, np.pad(points, ((0, 0), (0, 0), (0, 1))))
+    settings = {"repeats": 1, "particles": particles}
+    _, torn = classify(tmp_path, **settings)
+    table, numbers = classify(tmp_path, person_column="who", **settings)
+    for name in ("cv_accuracy", "landmark_accuracy", "particle_accuracy"):
+        # four of five are held out without their other scan, which the classifier has learned
+        assert torn.loc[name, "value"] > 0.7
+        assert numbers.loc[name, "value"] < 0.5 + 3 * 0.08
+    assert table["person"].nunique() == 40
+    test = numbers.loc["test_accuracy"]
+    assert test["n"] == 16
+    right = round(8 * test["value"])
+    assert (test["ci_low"], test["ci_high"]) == pytest.approx(proportion_interval(right, 8))
+    for name in ("cv_accuracy", "cv_balanced_accuracy"):
+        row = numbers.loc[name]
+        # the width of forty independent answers, 0.31, and not that of eighty
+        assert 0.26 < row["ci_high"] - row["ci_low"] < 0.36
 
 
 def test_shuffled_labels_are_answered_at_chance():

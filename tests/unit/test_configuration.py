@@ -165,6 +165,27 @@ def test_one_sentence_names_the_key(text, message):
 
 
 @pytest.mark.parametrize(
+    ("size", "stride", "smallest"),
+    [
+        ([16, 16], "null", 16),
+        ([24, 24], "2", 32),
+        ([24, 24, 24], "null", 32),
+        ([24, 24, 24], "1", 16),
+        ([32, 32, 32], "null", 32),
+    ],
+)
+def test_how_small_an_image_can_be_follows_from_the_stride(size, stride, smallest):
+    population = "{simulate: toy}" if len(size) == 2 else "{simulate: femur}"
+    run = f"{{population: {population}, preprocess: {{size: {size}}}, model: {{stride: {stride}}}}}"
+    text = f"run: [mine]\nexperiments: {{mine: {run}}}"
+    if min(size) >= smallest:
+        runs_of(text)
+        return
+    with pytest.raises(InputError, match=f"preprocess.size is .* needs {smallest} pixels a side"):
+        runs_of(text)
+
+
+@pytest.mark.parametrize(
     ("written", "right"),
     [("1e-5", "1.0e-5"), ("1e5", "1.0e+5"), ("2.5e3", "2.5e+3"), ("-3E-2", "-3.0e-2")],
 )

@@ -128,7 +128,8 @@ def test_confusion_writes_the_counts_and_colours_by_the_share_of_the_row():
 def test_class_means_are_means_in_the_order_and_colours_of_the_classes():
     axes = bare_axes()
     values = np.array([1.0, 0.2, 0.0, 0.4, 0.5, np.nan])
-    charts.draw_class_means(axes, values, np.array(["b$b", "a", "b$b", "a", "c", "c"]))
+    classes = np.array(["b$b", "a", "b$b", "a", "c", "c"])
+    charts.draw_class_means(axes, values, classes, np.arange(6))
     bars = sorted((bar for group in axes.containers for bar in group), key=lambda bar: bar.get_y())
     assert [bar.get_width() for bar in bars] == pytest.approx([0.3, 0.5, 0.5])
     expected = [to_rgb(style.class_style(place)[0]) for place in range(3)]
@@ -144,13 +145,16 @@ def test_interval_of_a_class_mean_is_a_bootstrap_over_its_subjects():
     ends = []
     for _ in range(2):
         axes = bare_axes()
-        charts.draw_class_means(axes, right, classes)
+        charts.draw_class_means(axes, right, classes, np.arange(109))
         ends.append([line.get_xdata().tolist() for line in axes.lines])
     assert ends[0] == ends[1]  # seeded
     wide, narrow = ends[0]
     # binomial: 0.8 -+ 1.96 * 0.04
     assert wide == pytest.approx([0.722, 0.878], abs=0.02)
     assert narrow == [0.5, 0.5]
+    axes = bare_axes()
+    charts.draw_class_means(axes, right, classes, np.arange(109) // 4)  # four scans a person
+    assert np.ptp(axes.lines[0].get_xdata()) > 1.5 * np.ptp(wide)
 
 
 def test_confusion_of_many_classes_is_named_without_counts():

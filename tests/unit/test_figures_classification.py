@@ -88,7 +88,7 @@ def test_repeats_of_landmarks_and_particles_are_joined_and_say_their_difference(
     assert axes.get_title() == "landmarks - particles: +2.5 points [-5.0, +10.0]"
 
 
-def test_calibration_counts_every_subject_once():
+def test_calibration_counts_every_person_once():
     table = answers_of("landmarks", np.random.default_rng(0), repeats=2, n=20)
     axes = bare_axes()
     draw_calibration(axes, table, "yes")
@@ -101,6 +101,10 @@ def test_calibration_counts_every_subject_once():
     ends = bars.get_segments()[0][:, 1]
     assert ends == pytest.approx(proportion_interval(round(4 * share), 4))
     assert axes.get_xlabel() == "predicted probability of yes"
+    axes = bare_axes()
+    draw_calibration(axes, table, "yes", independent=0.5)  # two scans a person
+    ends = axes.collections[0].get_segments()[0][:, 1]
+    assert ends == pytest.approx(proportion_interval(round(2 * share), 2))
 
 
 def test_calibrated_answers_lie_on_the_diagonal():

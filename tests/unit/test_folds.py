@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmcore.analysis.folds import fewest_persons, stratified_folds
+from lmcore.analysis.folds import persons_of_class, stratified_folds
 from lmcore.analysis.held_out import cross_validate
 from lmcore.analysis.perceptron import Perceptron
 from lmcore.errors import InputError
@@ -22,22 +22,29 @@ def test_every_fold_holds_every_class_and_no_part_of_a_person():
     assert (held_out == 1).all()
 
 
-def test_who_has_scans_of_two_classes_counts_as_of_the_rarer():
-    # the rare class is of the left hip of three people, whose right one is common
-    persons = np.concatenate([np.arange(12), np.arange(3)])
-    classes = np.array(["common"] * 12 + ["rare"] * 3)
-    for _, tested in stratified_folds(classes, persons, 3, seed=0):
-        assert np.sum(classes[tested] == "rare") == 1
-    assert fewest_persons(classes, persons) == ("rare", 3)
+@pytest.mark.parametrize("seed", range(20))
+def test_who_has_scans_of_two_classes_counts_as_of_the_rarer(seed):
+    # six people were followed up: a healthy scan each, and six of their disease
+    persons = np.concatenate([np.arange(31), np.repeat(np.arange(6), 6)])
+    classes = np.array(["healthy"] * 31 + ["sick"] * 36)
+    assert persons_of_class(classes, persons) == {"healthy": 31, "sick": 6}
+    for _, tested in stratified_folds(classes, persons, 5, seed):
+        assert len(set(persons[tested][classes[tested] == "sick"])) in (1, 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_persons_are_dealt_until_every_fold_has_every_class(seed):
+    # one hip of eight people is of a class, nine have one of the other, and six have both
+    persons = np.concatenate([np.arange(8), np.arange(2, 11)])
+    classes = np.array(["cam"] * 8 + ["normal"] * 9)
+    for fitted, tested in stratified_folds(classes, persons, 5, seed):
+        assert set(classes[tested]) == set(classes[fitted]) == {"cam", "normal"}
 
 
 def test_a_class_of_too_few_persons_is_refused():
     persons = np.concatenate([np.arange(12), [20, 20, 21, 21]])
     classes = np.array(["common"] * 12 + ["rare"] * 4)
-    with (
-        pytest.warns(UserWarning, match="least populated"),
-        pytest.raises(InputError, match="class 'rare' are of too few persons for 3 folds"),
-    ):
+    with pytest.raises(InputError, match="class 'rare' are of 2 people, .* dealt to 3 folds"):
         stratified_folds(classes, persons, 3, seed=0)
 
 

@@ -36,8 +36,7 @@ def table(tmp_path):
 
 def test_the_shipped_experiments_make_every_figure_of_the_paper():
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    complete, runs = load_runs(config, SCHEMA)
-    assert complete["seed"] == 2021
+    _, runs = load_runs(config, SCHEMA)
     assert paper_figures(runs) == [2, 3, 4, 5, 6, 7, 8, 9]
     runs["camfai"].settings["preprocess"]["region"] = None
     assert paper_figures(runs) == [2, 3, 4, 5, 7, 8, 9]
@@ -61,6 +60,46 @@ def test_a_variant_shares_the_population_of_its_experiment():
     assert toy.simulation == "toy"
     assert not toy.simulates_volumes
     assert toy.origin == "simulated population (toy)"
+
+
+def test_what_the_simulated_populations_bring():
+    names = ["toy", "diatoms", "cranium", "femur", "atrium"]
+    runs = load(**{f"of_{name}": {"population": {"simulate": name}} for name in names})
+    volumes = [run.simulation for run in runs.values() if run.simulates_volumes]
+    assert volumes == ["cranium", "femur", "atrium"]
+    assert [run.simulation for run in runs.values() if run.is_rated] == ["cranium"]
+
+
+def test_groups_are_registered_where_an_analysis_compares_them():
+    population = {"simulate": "cranium", "class": "group", "control": "control"}
+    skulls = load(skulls={"population": population, "analyses": {"severity": {}}})["skulls"]
+    assert skulls.analyses == ["registration", "severity", "group_registration"]
+    assert "group_registration" not in skulls.figures
+
+
+def test_an_engine_or_an_encoder_that_is_not_there_is_refused():
+    population = {"simulate": "femur"}
+    particles = {"engine": "shapeworks", "path": "nowhere/shapeworks"}
+    with pytest.raises(InputError, match="nowhere/shapeworks"):
+        load(mine={"population": population, "particles": particles})
+    run = load(mine={"population": population, "particles": particles | {"module": "shape"}})[
+        "mine"
+    ]
+    assert run.uses_shapeworks
+    with pytest.raises(InputError, match="model.pretrained of mine, no.pt, does not exist"):
+        load(mine={"population": population, "model": {"pretrained": "no.pt"}})
+
+
+def test_what_a_table_cannot_answer_is_refused(table):
+    population = table("image")
+    with pytest.raises(InputError, match="population.person: .* no label column 'who'"):
+        load(mine={"population": population | {"person": "who"}})
+    with pytest.raises(InputError, match="fewer subjects than the 7 folds"):
+        load(mine={"population": population, "analyses": {"classification": {"folds": 7}}})
+    with pytest.raises(InputError, match="training.supervision needs a column segmentation"):
+        load(mine={"population": population, "training": {"supervision": {"weight": 1.0}}})
+    with pytest.raises(InputError, match="experiments.mine.model: .* gives landmarks"):
+        load(mine={"population": table("landmarks"), "model": {"landmarks": 4}})
 
 
 def test_a_table_wins_over_a_simulated_population(table):
@@ -89,10 +128,10 @@ def test_lambda_is_chosen_where_it_is_a_grid_and_something_is_trained():
     grid = {"weights": [1.0e-3, 1.0e-2]}
     training = {"regularization": grid}
     toy = load(toy={"population": {"simulate": "toy"}, "training": training})["toy"]
-    assert toy.grid["weights"] == grid["weights"]
+    assert toy.weight_grid["weights"] == grid["weights"]
     assert "regularization" in toy.figures
     toy.settings["model"]["pretrained"] = "encoder.pt"
-    assert toy.grid is None
+    assert toy.weight_grid is None
     assert "regularization" not in toy.figures
 
 
