@@ -44,7 +44,7 @@ from lmcore.discovery.encoder import Encoder
 from lmcore.discovery.inference import find_landmarks
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.stages import VALIDATION_SUBJECTS
+from lmcore.discovery.stages import VALIDATION_SUBJECTS, guidance
 from lmcore.discovery.trainer import Training
 from lmcore.errors import InputError
 from lmcore.points.geometry import normalised_to_index
@@ -225,6 +225,7 @@ def train_encoder_on(
         validation,
         settings,
         derive_seed(seed, "training"),
+        **guidance(population, split.train, settings, seed),
     )
     return training.run().encoder.cpu()
 

@@ -12,6 +12,9 @@ from lmcore.registration.spline import regular_grid
 LARGEST_ANGLE = math.radians(15.0)
 LARGEST_SCALE = 1.15
 LARGEST_SHIFT = 0.1  # of the image, along each axis
+# Where a segmentation has brought every object to the middle: landmarks that are taught to follow
+# shifts forget that the middle is the object's, which is worth more than few scans can teach.
+CENTRED_SHIFT = 0.02
 # As far as they differ in shape: so much a wave stretches an image at most, each of WAVES waves
 # its own share of it, of half to three quarters of a period over the image.
 LARGEST_STRETCH = 0.3
@@ -57,11 +60,17 @@ class Maps:
         return (points @ self.frequency.mT + self.phase[:, None]).sin() @ self.amplitude
 
 
-def random_maps(count: int, shape: tuple[int, ...], generator: torch.Generator) -> Maps:
+def random_maps(
+    count: int,
+    shape: tuple[int, ...],
+    generator: torch.Generator,
+    largest_shift: float = LARGEST_SHIFT,
+) -> Maps:
     """Rotation, scale, shift and smooth bending of images, drawn evenly up to the largest of each.
 
     Arguments:
         count: of images; shape: (z,) y, x of each, so that a rotation is one in pixels.
+        largest_shift: of the image, along each axis.
     """
     dimension = len(shape)
 
@@ -80,7 +89,7 @@ def random_maps(count: int, shape: tuple[int, ...], generator: torch.Generator) 
     # [-1, 1] has another length in pixels along every axis
     half = torch.tensor([n - 1 for n in reversed(shape)], dtype=torch.float64) / 2
     matrix = matrix * half / half[:, None]
-    shift = 2 * LARGEST_SHIFT * evenly(count, dimension)
+    shift = 2 * largest_shift * evenly(count, dimension)
     frequency = F.normalize(evenly(count, WAVES, dimension), dim=2)
     frequency = frequency * (math.pi * (1 + evenly(count, WAVES, 1) / 2))
     steepness = evenly(count, WAVES, dimension) / math.sqrt(WAVES)

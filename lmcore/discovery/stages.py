@@ -16,6 +16,7 @@ import torch
 from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.cross_validation import cross_validate
 from lmcore.discovery.encoder_file import read_encoder_file
+from lmcore.discovery.known_maps import CENTRED_SHIFT, LARGEST_SHIFT
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.shapes import Shapes
@@ -231,7 +232,10 @@ def cross_validate_regularization(
 def guidance(
     population: Population, train: list[int], settings: TrainingSettings, seed: int
 ) -> dict[str, object]:
-    """What else than images a training compares: `mask` (Eq. 9) and `shapes` (Eq. 8), or None.
+    """What a training has to know beside images.
+
+    Returns:
+        mask (Eq. 9) and shapes (Eq. 8) that it compares, or None; largest_shift of known maps.
 
     Raises:
         InputError: if the settings ask for what the population does not hold.
@@ -247,7 +251,9 @@ def guidance(
                 "training.supervision: no subject of the training split has a segmentation"
             )
         shapes = Shapes(population, train, settings.shape, settings.share, seed)
-    return {"mask": mask, "shapes": shapes}
+    centred = population.preprocessing.get("align") == "segmentation"
+    shift = CENTRED_SHIFT if centred else LARGEST_SHIFT
+    return {"mask": mask, "shapes": shapes, "largest_shift": shift}
 
 
 def indices_of(

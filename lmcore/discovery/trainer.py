@@ -14,7 +14,7 @@ from lmcore.discovery.checkpoint import load_checkpoint, save_checkpoint
 from lmcore.discovery.encoder import Encoder
 from lmcore.discovery.initial import initial_encoder
 from lmcore.discovery.intensities import change_intensities
-from lmcore.discovery.known_maps import equivariance_loss, move_images, random_maps
+from lmcore.discovery.known_maps import LARGEST_SHIFT, equivariance_loss, move_images, random_maps
 from lmcore.discovery.objective import Objective, Registrar, Supervision
 from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.recipes import RECIPES
@@ -73,6 +73,7 @@ class Training:
         mask: (1, 1, *shape) weights of the pixels in training and validation (Eq. 9), or None.
         shapes: gives (B, 1, *shape) shapes of some subjects and (B,) bool who has one (Eq. 8),
             or None.
+        largest_shift: of known maps, see `random_maps`.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Training:
         what: str = "training",
         mask: torch.Tensor | None = None,
         shapes: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]] | None = None,
+        largest_shift: float = LARGEST_SHIFT,
     ):
         self.images, self.shapes, self.settings, self.what = images, shapes, settings, what
         self.train_indices, self.validation = train, validation
@@ -110,6 +112,7 @@ class Training:
         if self.recipe.relative:
             self._set_units(sample, train[:SAMPLE])
         self.maps = torch.Generator().manual_seed(derive_seed(seed, "maps"))
+        self.largest_shift = largest_shift
         self.optimizer = torch.optim.Adam(
             self.encoder.parameters(), lr=settings.learning_rate, fused=True
         )
@@ -165,7 +168,8 @@ class Training:
         if not self.recipe.equivariance:
             return batch, self._landmarks(batch.images), 0.0
         shape = tuple(batch.images.shape[2:])
-        maps = random_maps(len(batch.images), shape, self.maps).to(self.device)
+        maps = random_maps(len(batch.images), shape, self.maps, self.largest_shift)
+        maps = maps.to(self.device)
         copies = move_images(batch.images, maps)
         both = torch.cat([batch.images, change_intensities(copies, self.maps)])
         still, moved = self._landmarks(both).chunk(2)

@@ -85,6 +85,13 @@ class TestRandomMaps:
         torch.manual_seed(0)
         assert torch.equal(drawn, torch.rand(1))  # the caller's numbers are left alone
 
+    def test_centred_objects_are_shifted_by_less_and_turned_alike(self):
+        everywhere = random_maps(50, (20, 30), generator(4))
+        centred = random_maps(50, (20, 30), generator(4), 0.02)
+        torch.testing.assert_close(centred.shift, everywhere.shift / 5)
+        assert torch.equal(centred.matrix, everywhere.matrix)
+        assert torch.equal(centred.amplitude, everywhere.amplitude)
+
     def test_float32_as_images_are(self):
         maps = random_maps(2, (20, 30, 40), generator())
         assert {part.dtype for part in vars(maps).values()} == {torch.float32}
@@ -186,10 +193,9 @@ def test_a_bright_spot_lands_where_the_points_say(shape, stretch, exact, monkeyp
 def test_turning_alone_keeps_distances_in_pixels(monkeypatch):
     """In an image three times as wide as high, so that no coordinates but pixels would do."""
     monkeypatch.setattr(known_maps, "LARGEST_SCALE", 1.0)
-    monkeypatch.setattr(known_maps, "LARGEST_SHIFT", 0.0)
     monkeypatch.setattr(known_maps, "LARGEST_STRETCH", 0.0)
     shape = (21, 61)
-    maps = random_maps(5, shape, generator())
+    maps = random_maps(5, shape, generator(), largest_shift=0.0)
     points = torch.rand(5, 8, 2, generator=generator()) - 0.5
     half = torch.tensor([30.0, 10.0])
     before, after = points * half, maps.inverse(points) * half

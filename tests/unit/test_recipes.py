@@ -140,15 +140,16 @@ class TestRobust:
         assert gradient.abs().amax(dim=(1, 2)).min() > 1e-4
 
     def test_every_step_has_maps_of_its_own(self, images, monkeypatch):
-        drawn = []
+        drawn, shifts = [], set()
 
         def remember(*arguments):
             drawn.append(random_maps(*arguments))
+            shifts.add(arguments[3])
             return drawn[-1]
 
         monkeypatch.setattr(trainer, "random_maps", remember)
         for seed in (5, 5, 6):
-            training = training_on(images, seed=seed)
+            training = training_on(images, seed=seed, largest_shift=0.07)
             for _ in range(3):
                 training.step()
         matrices = [maps.matrix for maps in drawn]
@@ -156,6 +157,7 @@ class TestRobust:
             assert torch.equal(first, again)
             assert not torch.equal(first, other)
         assert len(torch.cat(matrices[:3]).unique(dim=0)) == 9
+        assert shifts == {0.07}
 
     def test_who_sees_what(self, images, monkeypatch):
         """The encoder images as they are, and moved; the objective without illumination."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lmcore.discovery import shapes
+from lmcore.discovery.known_maps import LARGEST_SHIFT
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.shapes import Shapes
 from lmcore.discovery.stages import guidance
@@ -146,7 +147,14 @@ class TestGuidance:
     def test_nothing_is_asked_for(self, populated):
         population = populated(mask=np.ones((6, 9, 7), np.float32))
         settings = replace(SETTINGS, supervision=0.0)
-        assert guidance(population, TRAIN, settings, 0) == {"mask": None, "shapes": None}
+        found = guidance(population, TRAIN, settings, 0)
+        assert found == {"mask": None, "shapes": None, "largest_shift": LARGEST_SHIFT}
+
+    def test_centred_objects_are_shifted_by_less(self, populated):
+        population, settings = populated(), replace(SETTINGS, supervision=0.0)
+        for align, shift in (("intensity", 0.1), ("segmentation", 0.02)):
+            population.preprocessing["align"] = align
+            assert guidance(population, TRAIN, settings, 0)["largest_shift"] == shift
 
     def test_mask_is_the_populations(self, populated):
         region = np.linspace(0, 1, 6 * 9 * 7, dtype=np.float32).reshape(6, 9, 7)
