@@ -41,10 +41,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import baselines, common, prediction, scores, tables
 from benchmarks.choices import PARTS, configured, training_settings
 from lmcore.discovery.encoder import Encoder
+from lmcore.discovery.guidance import guidance
 from lmcore.discovery.inference import find_landmarks
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.stages import VALIDATION_SUBJECTS, guidance
+from lmcore.discovery.stages import VALIDATION_SUBJECTS
 from lmcore.discovery.trainer import Training
 from lmcore.errors import InputError
 from lmcore.points.geometry import normalised_to_index

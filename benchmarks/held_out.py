@@ -30,10 +30,10 @@ from lmcore.analysis.registration_pairs import (
     unregistered,
 )
 from lmcore.analysis.registration_quality import pair_statistic
+from lmcore.discovery.guidance import guidance
 from lmcore.discovery.inference import find_landmarks
 from lmcore.discovery.pairs import Images
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.stages import guidance
 from lmcore.discovery.trainer import Training
 from lmcore.errors import InputError
 from lmcore.population.store import Population

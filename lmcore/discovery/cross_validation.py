@@ -35,8 +35,7 @@ def cross_validate(
     seed: int,
     initial_landmarks: torch.Tensor | None,
     what: str,
-    mask: torch.Tensor | None = None,
-    shapes: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]] | None = None,
+    **guided: object,
 ) -> dict:
     """Train without one fold of the training subjects, score on that fold.
 
@@ -49,7 +48,7 @@ def cross_validate(
         settings: with the weight under trial.
         fold, folds: which fold of how many is held out.
         seed: of the folds and of the training, the same for every weight.
-        initial_landmarks, mask, shapes: as in `Training`.
+        initial_landmarks: as in `Training`; guided: what `guidance` gives it.
         what: named in progress.
     Returns:
         weight, fold, registration_loss, condition_number; the last two NaN where the landmarks
@@ -58,9 +57,8 @@ def cross_validate(
     parts = split_folds(indices, folds, seed)
     held_out = fixed_subset(parts[fold], HELD_OUT_SUBJECTS, seed)
     rest = sorted(index for k, part in enumerate(parts) if k != fold for index in part)
-    training = Training(
-        images, shape, rest, [], settings, seed, initial_landmarks, what, mask, shapes
-    )
+    training = Training(images, shape, rest, [], settings, seed, initial_landmarks, what, **guided)
+    mask = guided.get("mask")
     try:
         trained = training.run()
         loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device(), mask)

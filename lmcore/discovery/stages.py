@@ -16,10 +16,9 @@ import torch
 from lmcore.discovery.checkpoint import load_encoder, save_encoder
 from lmcore.discovery.cross_validation import cross_validate
 from lmcore.discovery.encoder_file import read_encoder_file
-from lmcore.discovery.known_maps import CENTRED_SHIFT, LARGEST_SHIFT
+from lmcore.discovery.guidance import guidance
 from lmcore.discovery.pairs import Images, fixed_subset
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.shapes import Shapes
 from lmcore.discovery.trainer import Training
 from lmcore.errors import InputError
 from lmcore.files import whole_file, write_csv
@@ -227,33 +226,6 @@ def cross_validate_regularization(
         )
         write_seen(seen_path, population, digests_seen(population))
     write_csv(output, pd.DataFrame([row]))
-
-
-def guidance(
-    population: Population, train: list[int], settings: TrainingSettings, seed: int
-) -> dict[str, object]:
-    """What a training has to know beside images.
-
-    Returns:
-        mask (Eq. 9) and shapes (Eq. 8) that it compares, or None; largest_shift of known maps.
-
-    Raises:
-        InputError: if the settings ask for what the population does not hold.
-    """
-    mask = shapes = None
-    if settings.mask:
-        if population.mask is None:
-            raise InputError("training.mask: the population has no mask, set preprocess.region")
-        mask = torch.from_numpy(population.mask)[None, None]
-    if settings.supervision:
-        if not population.segmented[train].any():
-            raise InputError(
-                "training.supervision: no subject of the training split has a segmentation"
-            )
-        shapes = Shapes(population, train, settings.shape, settings.share, seed)
-    centred = population.preprocessing.get("align") == "segmentation"
-    shift = CENTRED_SHIFT if centred else LARGEST_SHIFT
-    return {"mask": mask, "shapes": shapes, "largest_shift": shift}
 
 
 def indices_of(
