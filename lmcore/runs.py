@@ -3,6 +3,7 @@
 Nothing here reads an image: the workflow calls it while it builds its graph.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +169,12 @@ def load_runs(
         runs[name] = Run(name, settings, tables[experiment], study)
         check_inputs(runs[name], asked[experiment])
     return config, runs
+
+
+def rule_names(folder: Path) -> list[str]:
+    """The names of the rules in a folder of Snakemake files, none of which a target can have."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.smk")))
+    return re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)", text, re.MULTILINE)
 
 
 def read_table(population: Mapping) -> Sequence[Subject] | None:

@@ -12,7 +12,7 @@ from lmcore.configuration import expand_studies, particle_count
 from lmcore.digest import source_digest
 from lmcore.errors import InputError
 from lmcore.particles.executable import find_shapeworks
-from lmcore.runs import GROUP_SCORES, load_runs, paper_figures
+from lmcore.runs import GROUP_SCORES, load_runs, paper_figures, rule_names
 from lmcore.seeds import derive_seed
 
 BASE = Path(workflow.basedir)
@@ -21,9 +21,7 @@ TIMED = ["model", "landmarks"]  # the folders of the stages that say how long th
 try:
     with open(BASE / "schemas/config.schema.yaml", encoding="utf-8") as file:
         schema = yaml.safe_load(file)
-    text = "".join(path.read_text() for path in (BASE / "rules").glob("*.smk"))
-    rule_names = re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)", text, re.MULTILINE)
-    complete, RUNS = load_runs(config, schema, rule_names)
+    complete, RUNS = load_runs(config, schema, rule_names(BASE / "rules"))
     config.update(complete)
     config["studies"] = expand_studies(config, RUNS)
 except InputError as error:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lmcore.errors import InputError
-from lmcore.runs import load_runs, paper_figures
+from lmcore.runs import load_runs, paper_figures, rule_names
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -133,6 +133,13 @@ def test_lambda_is_chosen_where_it_is_a_grid_and_something_is_trained():
     toy.settings["model"]["pretrained"] = "encoder.pt"
     assert toy.weight_grid is None
     assert "regularization" not in toy.figures
+
+
+def test_rules_are_known_by_their_names_whatever_runs_them():
+    names = rule_names(ROOT / "rules")
+    # with a script in Python, with one of the shell, and made from another one
+    assert {"train_encoder", "optimize_shapes", "simulate_crania", "figures"} <= set(names)
+    assert "name" not in names  # of the targets, which are made in a loop
 
 
 def test_an_experiment_cannot_have_the_name_of_a_rule():
