@@ -97,7 +97,7 @@ def digest_of_settings(settings):
 
 def digest_of(wildcards):
     """Digest of all settings that decide a population."""
-    run = RUNS[wildcards.experiment]
+    run = run_of(wildcards)
     return digest_of_settings([run["population"], run["preprocess"], config["seed"]])
 
 
@@ -210,7 +210,7 @@ def folds_of(wildcards):
 
 def trial_settings(wildcards):
     """The block `training` with one weight of the grid and the trials' own length."""
-    training = RUNS[wildcards.run]["training"]
+    training = run_of(wildcards)["training"]
     grid = training["regularization"]
     return training | {
         "regularization": grid["weights"][int(wildcards.weight)],
@@ -220,7 +220,7 @@ def trial_settings(wildcards):
 
 
 def particle_count_of(wildcards):
-    return particle_count(RUNS[wildcards.experiment]["particles"])
+    return particle_count(run_of(wildcards)["particles"])
 
 
 def shapeworks_modules():
@@ -233,7 +233,7 @@ def shapeworks_modules():
 
 def shapeworks_command_of(wildcards):
     """The executable; inside an image or with a module it is on PATH."""
-    particles = RUNS[wildcards.experiment]["particles"]
+    particles = run_of(wildcards)["particles"]
     if particles["container"] or particles["module"]:
         return "shapeworks"
     return find_shapeworks(particles["path"])

@@ -126,9 +126,9 @@ def classify_subjects(
         tables |= {"landmarks": (ours, both.subjects), "particles": (theirs, both.subjects)}
         rows += comparison_rows(ours, theirs)
     answers = [held_out.table(name, who) for name, (held_out, who) in tables.items()]
-    frame = pd.DataFrame({"subject": data.subjects, "person": data.persons})
-    frame = frame.assign(**{"split": data.splits, "class": data.classes})
-    write_csv(output, frame.assign(predicted=predicted, cv_accuracy=found.right))
+    table = {"subject": data.subjects, "person": data.persons, "split": data.splits}
+    table |= {"class": data.classes, "predicted": predicted, "cv_accuracy": found.right}
+    write_csv(output, pd.DataFrame(table))
     write_csv(predictions, pd.concat(answers, ignore_index=True))
     write_numbers(numbers, rows)
     for row in rows:
