@@ -1,9 +1,10 @@
-"""Dice and Hausdorff distance of few real scans, each held out once.
+"""Dice and Hausdorff distance of few real scans, each held out once, or once a repeat.
 
 The subjects are cut into folds; for each an encoder is trained without it, and all ordered pairs
 of the fold are registered. So every subject is scored by an encoder that never saw it, which a
 single split of a dozen scans leaves to chance. Training runs its full length; nothing is chosen
-by the subjects held out. Intervals are a bootstrap over subjects.
+by the subjects held out. Further repeats draw other folds and train anew: a subject meets more of
+the others, and chance of a training counts less. Intervals are a bootstrap over subjects.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -55,7 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
                 options.table, None, None, run, options.seed, Path(folder), options.threads
             )
             with Population(path) as population:
-                found = measure(population, training_settings(run), options.folds, options.seed)
+                seeds = range(options.seed, options.seed + options.repeats)
+                found = measure(population, training_settings(run), options.folds, seeds)
     except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
     seconds = {"seconds": time.monotonic() - begin}
@@ -70,6 +73,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--table", type=Path, required=True, help="of the subjects, with segmentations")
     add("--folds", type=int, default=4)
+    add("--repeats", type=int, default=1, help="of the folds, with the seeds that follow")
     add("--recipe", choices=("paper", "robust"), default="robust")
     add("--seed", type=int, default=1, help="of the folds and the trainings")
     add("--landmarks-count", type=int, help="32 unless given")
@@ -82,9 +86,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measure(population: Population, settings: TrainingSettings, folds: int, seed: int) -> dict:
-    """Scores of all pairs inside the folds, before registration and after it.
+def measure(
+    population: Population, settings: TrainingSettings, folds: int, seeds: Sequence[int]
+) -> dict:
+    """Mean scores of the pairs that were in a fold, before registration and after it.
 
+    Arguments:
+        seeds: one for each repeat.
     Raises:
         InputError: if a fold would have fewer than two subjects with a segmentation.
     """
@@ -92,28 +100,35 @@ def measure(population: Population, settings: TrainingSettings, folds: int, seed
     if len(segmented) < 2 * folds:
         raise InputError(f"{len(segmented)} subjects with segmentations make no {folds} folds")
     n = len(population.subjects)
-    order = np.random.default_rng(derive_seed(seed, "folds")).permutation(segmented)
-    pairs = {}
-    for number in range(folds):
-        held_out = sorted(order[number::folds].tolist())
-        train = [i for i in range(n) if i not in held_out]
-        common.say(f"fold {number + 1} of {folds}: {len(train)} train, {len(held_out)} held out")
-        for name, values in score(population, train, held_out, settings, seed).items():
-            every = pairs.setdefault(name, np.full((n, n), np.nan))
-            every[np.ix_(held_out, held_out)] = values
-        np.fill_diagonal(pairs["dice_gain"], np.nan)
-        common.say(f"  mean gain of Dice so far {np.nanmean(pairs['dice_gain']):.4f}")
+    sums, counts = {}, {}
+    for seed in seeds:
+        order = np.random.default_rng(derive_seed(seed, "folds")).permutation(segmented)
+        for number in range(folds):
+            held_out = sorted(order[number::folds].tolist())
+            train = [i for i in range(n) if i not in held_out]
+            fold = f"seed {seed}, fold {number + 1} of {folds}"
+            common.say(f"{fold}: {len(train)} train, {len(held_out)} held out")
+            for name, values in score(population, train, held_out, settings, seed).items():
+                np.fill_diagonal(values, np.nan)
+                block = np.ix_(held_out, held_out)
+                sums.setdefault(name, np.zeros((n, n)))[block] += np.nan_to_num(values)
+                counts.setdefault(name, np.zeros((n, n)))[block] += np.isfinite(values)
+            gain = sums["dice_gain"].sum() / counts["dice_gain"].sum()
+            common.say(f"  mean gain of Dice so far {gain:.4f}")
     found, intervals = {}, {}
-    for name, values in pairs.items():
-        np.fill_diagonal(values, np.nan)
-        found[name] = float(np.nanmean(values))
-        intervals[name] = bootstrap_interval(pair_statistic(values), n, seed)
-    of_subject = np.nanmean(np.stack([pairs["dice_gain"], pairs["dice_gain"].T]), axis=(0, 1))
+    for name in sums:
+        pairs = sums[name] / np.where(counts[name], counts[name], np.nan)
+        found[name] = float(np.nanmean(pairs))
+        intervals[name] = bootstrap_interval(pair_statistic(pairs), n, seeds[0])
+        if name == "dice_gain":
+            both = np.stack([pairs, pairs.T])[..., segmented]
+            of_subject = np.nanmean(both, axis=(0, 1))
     return {
         **found,
         "intervals": intervals,
-        "dice_gain_of_subjects": np.round(of_subject[segmented], 3).tolist(),
+        "dice_gain_of_subjects": np.round(of_subject, 3).tolist(),
         "folds": folds,
+        "repeats": len(seeds),
         "subjects": len(segmented),
         "size": list(population.shape),
         "settings": asdict(settings),
