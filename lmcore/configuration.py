@@ -245,6 +245,10 @@ def check_run(name: str, run: Mapping) -> None:
             f"{where}.training.subjects: fold {folds['fold']} of {folds['folds']}; they count from "
             "0"
         )
+    if training["hide"] and training["recipe"] == "paper":
+        raise InputError(
+            f"{where}.training.hide belongs to the recipe robust: the paper's shows no moved images"
+        )
     if training["validate_every"] > training["pairs"]:
         raise InputError(
             f"{where}.training.validate_every is {training['validate_every']}, "

@@ -21,6 +21,7 @@ class TrainingSettings:
         shape: what that term compares, see `Shapes`; shape_match: by which similarity.
         share: of the training subjects with a segmentation, how many show it.
         mask: whether images are compared inside the population's mask alone.
+        hide: whether boxes of the moved images are hidden, see `change_intensities`.
         smoothing: weight of the spline's bending energy.
         regularization: lambda.
         recipe: `paper` or `robust`.
@@ -48,6 +49,7 @@ class TrainingSettings:
     shape_match: str = "l2"
     share: float = 1.0
     mask: bool = False
+    hide: bool = False
     smoothing: float = 0.0
     recipe: str = "paper"
     pairs: int = 100_000

@@ -171,8 +171,8 @@ class Training:
         maps = random_maps(len(batch.images), shape, self.maps, self.largest_shift)
         maps = maps.to(self.device)
         copies = move_images(batch.images, maps)
-        both = torch.cat([batch.images, change_intensities(copies, self.maps)])
-        still, moved = self._landmarks(both).chunk(2)
+        changed = change_intensities(copies, self.maps, self.settings.hide)
+        still, moved = self._landmarks(torch.cat([batch.images, changed])).chunk(2)
         equivariance = equivariance_loss(moved, still, maps)
         if self.recipe.copies and torch.rand((), generator=self.maps) < 0.5:
             return batch.moved(copies, maps), moved, equivariance

@@ -127,6 +127,11 @@ def experiment(*lines: str) -> str:
             "class",
         ),
         (
+            experiment("training: {recipe: paper, hide: true}"),
+            "experiments.mine.training.hide belongs to the recipe robust: the paper's shows no moved "
+            "images",
+        ),
+        (
             experiment("training: {pairs: 10, validate_every: 11}"),
             "experiments.mine.training.validate_every is 11, more than training.pairs (10)",
         ),

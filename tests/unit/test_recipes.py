@@ -178,6 +178,18 @@ class TestRobust:
         torch.testing.assert_close(matched[0], compared(batch, SETTINGS))
         assert not torch.equal(matched[0], batch)
 
+    @pytest.mark.parametrize("hide", [False, True])
+    def test_hidden_parts(self, images, hide):
+        """The encoder misses boxes of the moved images where it was asked for, and nothing else."""
+        training, seen = training_on(images, replace(SETTINGS, hide=hide)), []
+        training.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        training.step()
+        still, moved = seen[0].chunk(2)
+        assert torch.equal(still, training.images.last)
+        # a hidden pixel has the very value of many others, which noise gives to none
+        most = [image.unique(return_counts=True)[1].max().item() for image in moved]
+        assert (min(most) > 4) == hide
+
     def test_landmarks_learn_to_follow(self, images):
         """Maps that were never trained on, and images of the validation."""
         wider = replace(SETTINGS, widths=(4, 8, 8, 8), hidden=8, pairs=360, learning_rate=1e-2)
