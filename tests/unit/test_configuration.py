@@ -128,8 +128,8 @@ def experiment(*lines: str) -> str:
         ),
         (
             experiment("training: {recipe: paper, hide: true}"),
-            "experiments.mine.training.hide belongs to the recipe robust: the paper's shows no moved "
-            "images",
+            "experiments.mine.training.hide belongs to the recipe robust: the paper's shows no "
+            "moved images",
         ),
         (
             experiment("training: {pairs: 10, validate_every: 11}"),
