@@ -116,7 +116,7 @@ def _letterbox(
 
 
 def automatic_size(
-    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 96
+    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 64
 ) -> tuple[int, int]:
     """A grid for a population, of the median aspect ratio of its images.
 

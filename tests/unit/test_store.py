@@ -327,7 +327,7 @@ def test_real_diatoms(tmp_path):
     preprocess_population(table, folder, settings, FRACTIONS, "genus", 1, *paths)
     with Population(paths[0]) as population:
         assert len(population) == 25
-        assert population.shape == (128, 96)
+        assert population.shape == (128, 64)
         images = population.images(range(25))
         assert images.min() >= 0
         assert images.max() <= 1
