@@ -100,7 +100,7 @@ def measure(
     if len(segmented) < 2 * folds:
         raise InputError(f"{len(segmented)} subjects with segmentations make no {folds} folds")
     n = len(population.subjects)
-    sums, counts = {}, {}
+    every = {}  # name -> one (n, n) a fold, NaN but for its pairs
     for seed in seeds:
         order = np.random.default_rng(derive_seed(seed, "folds")).permutation(segmented)
         for number in range(folds):
@@ -110,19 +110,18 @@ def measure(
             common.say(f"{fold}: {len(train)} train, {len(held_out)} held out")
             for name, values in score(population, train, held_out, settings, seed).items():
                 np.fill_diagonal(values, np.nan)
-                block = np.ix_(held_out, held_out)
-                sums.setdefault(name, np.zeros((n, n)))[block] += np.nan_to_num(values)
-                counts.setdefault(name, np.zeros((n, n)))[block] += np.isfinite(values)
-            gain = sums["dice_gain"].sum() / counts["dice_gain"].sum()
-            common.say(f"  mean gain of Dice so far {gain:.4f}")
-    found, intervals = {}, {}
-    for name in sums:
-        pairs = sums[name] / np.where(counts[name], counts[name], np.nan)
-        found[name] = float(np.nanmean(pairs))
-        intervals[name] = bootstrap_interval(pair_statistic(pairs), n, seeds[0])
-        if name == "dice_gain":
-            both = np.stack([pairs, pairs.T])[..., segmented]
-            of_subject = np.nanmean(both, axis=(0, 1))
+                pairs = np.full((n, n), np.nan)
+                pairs[np.ix_(held_out, held_out)] = values
+                every.setdefault(name, []).append(pairs)
+            common.say(f"  mean gain of Dice so far {np.nanmean(every['dice_gain']):.4f}")
+    means = {name: mean_of_repeats(np.stack(matrices)) for name, matrices in every.items()}
+    found = {name: float(np.nanmean(pairs)) for name, pairs in means.items()}
+    intervals = {
+        name: bootstrap_interval(pair_statistic(pairs), n, seeds[0])
+        for name, pairs in means.items()
+    }
+    gain = means["dice_gain"]
+    of_subject = np.nanmean(np.stack([gain, gain.T])[..., segmented], axis=(0, 1))
     return {
         **found,
         "intervals": intervals,
@@ -133,6 +132,13 @@ def measure(
         "size": list(population.shape),
         "settings": asdict(settings),
     }
+
+
+def mean_of_repeats(matrices: np.ndarray) -> np.ndarray:
+    """(n, n) mean of (K, n, n) over the entries that are there, NaN where none is."""
+    there = np.isfinite(matrices)
+    counts = there.sum(axis=0)
+    return np.where(there, matrices, 0).sum(axis=0) / np.where(counts, counts, np.nan)
 
 
 def score(
