@@ -7,13 +7,16 @@ from lmcore.population.store import Population
 from lmcore.seeds import derive_seed
 
 KINDS = ("distance_transform", "segmentation")
+# Voxels. Distances farther from the surface say nothing of where it is, but would make up most of
+# the term; to MIND, blind to magnitudes, untruncated ones look alike wherever the object is.
+TRUNCATION = 2.0
 
 
 class Shapes:
     """Segmentations or distance transforms of some of the subjects, by their index.
 
-    Distances are in units of the image's longest side, so that beta means the same for a mouse
-    and a man.
+    Distances are truncated at TRUNCATION voxels and in units of that, from -1 inside to 1
+    outside, so that beta means the same for a mouse and a man.
 
     Arguments:
         population: open population.
@@ -53,5 +56,5 @@ class Shapes:
         """(n, 1, *spatial) float32."""
         if self.kind == "segmentation":
             return torch.from_numpy(self.population.segmentations(indices)).float()[:, None]
-        longest = max(self.population.shape) * self.population.spacing
-        return torch.from_numpy(self.population.distance_transforms(indices))[:, None] / longest
+        distances = torch.from_numpy(self.population.distance_transforms(indices))[:, None]
+        return (distances / (TRUNCATION * self.population.spacing)).clamp(-1.0, 1.0)

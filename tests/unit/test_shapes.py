@@ -28,7 +28,7 @@ def segmentation_of(index, shape):
 
 
 def distance_of(index, shape):
-    return np.random.default_rng(100 + index).normal(0, 20, shape).astype(np.float32)
+    return np.random.default_rng(100 + index).normal(0, 3, shape).astype(np.float32)
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ class TestShapes:
     @pytest.mark.parametrize("cached", [True, False])
     @pytest.mark.parametrize("shape", [(6, 9, 7), (8, 5)])
     def test_rows_are_those_asked_for(self, populated, monkeypatch, shape, cached):
-        """In their order, zero for who has none; distances over the longest side in mm."""
+        """In their order, zero for who has none; distances in two voxels of mm, truncated."""
         monkeypatch.setattr(shapes, "cached_at_most", lambda size: 100 if cached else 0)
         population = populated(shape)
-        longest = 9 * SPACING if len(shape) == 3 else 8
+        reach = 2 * SPACING if len(shape) == 3 else 2
         asked = [7, 5, 1, 13, 0, 11, 1]
         content = {
             "segmentation": lambda index: segmentation_of(index, shape).astype(float),
-            "distance_transform": lambda index: distance_of(index, shape) / longest,
+            "distance_transform": lambda index: np.clip(distance_of(index, shape) / reach, -1, 1),
         }
         for kind, expected in content.items():
             given = Shapes(population, TRAIN, kind, 1.0, 0)
