@@ -89,6 +89,8 @@ def select_regularization(scores: pd.DataFrame) -> dict:
         raise InputError(
             "landmarks met with every weight of training.regularization.weights: add larger ones"
         )
+    for weight, loss in means.items():
+        logger.info(f"regularization {weight:g}: mean registration loss {loss:.6f}")
     best = float(means.idxmin())
     at_end = len(means) > 1 and best in (means.index.min(), means.index.max())
     if at_end:

@@ -108,8 +108,10 @@ class TestSelect:
         scores = self.scores(**({"1e-3": [4], "1e-4": [3], "1e-5": [4]} | {best: [1]}))
         with caplog.at_level(logging.INFO, logger="lmcore"):
             assert select_regularization(scores)["at_grid_end"]
-        assert len(caplog.messages) == 1
-        assert f"{float(best):g} is at the end of its grid (1e-05 to 0.001)" in caplog.messages[0]
+        *losses, end = caplog.messages
+        assert len(losses) == 3
+        assert f"regularization {float(best):g}: mean registration loss 1.0" in " ".join(losses)
+        assert f"{float(best):g} is at the end of its grid (1e-05 to 0.001)" in end
 
     def test_a_weight_that_broke_in_a_fold_is_out(self):
         nan = float("nan")
