@@ -226,7 +226,7 @@ def train_encoder_on(
         validation,
         settings,
         derive_seed(seed, "training"),
-        **guidance(population, split.train, settings, seed),
+        **guidance(population, split.train, validation, settings, seed),
     )
     return training.run().encoder.cpu()
 

@@ -157,7 +157,7 @@ def score(
         [],
         settings,
         seed,
-        **guidance(population, train, settings, seed),
+        **guidance(population, train, [], settings, seed),
     )
     points = torch.from_numpy(find_landmarks(training.run().encoder.cpu(), population, held_out))
     sample = Sample.of(population, held_out)

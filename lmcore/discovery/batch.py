@@ -1,5 +1,6 @@
 """What a training step compares, and moved copies of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,22 @@ class Batch:
     images: torch.Tensor
     mask: torch.Tensor | None
     supervision: Supervision | None
+
+    @classmethod
+    def of(
+        cls,
+        subjects: list[int],
+        images: Callable[[list[int]], torch.Tensor],
+        mask: torch.Tensor | None,
+        shapes: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]] | None,
+        device: torch.device,
+    ) -> "Batch":
+        """What of some subjects is compared, on the device; see `Training` for the arguments."""
+        supervision = None
+        if shapes is not None:
+            parts = (part.to(device, non_blocking=True) for part in shapes(subjects))
+            supervision = Supervision(*parts)
+        return cls(images(subjects).to(device, non_blocking=True), mask, supervision)
 
     def moved(self, images: torch.Tensor, maps: Maps) -> "Batch":
         """The moved `images`, with what else belongs to them moved likewise."""

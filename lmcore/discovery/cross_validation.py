@@ -9,7 +9,6 @@ import torch
 from lmcore.discovery.pairs import fixed_subset
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.trainer import LandmarksMetError, Training
-from lmcore.discovery.validation import evaluate
 from lmcore.errors import InputError
 
 logger = logging.getLogger("lmcore")
@@ -58,10 +57,9 @@ def cross_validate(
     held_out = fixed_subset(parts[fold], HELD_OUT_SUBJECTS, seed)
     rest = sorted(index for k, part in enumerate(parts) if k != fold for index in part)
     training = Training(images, shape, rest, [], settings, seed, initial_landmarks, what, **guided)
-    mask = guided.get("mask")
     try:
-        trained = training.run()
-        loss, kappa = evaluate(trained.encoder, images(held_out), settings, settings.device(), mask)
+        training.run()
+        loss, kappa = training.score(held_out)
     except LandmarksMetError as error:
         logger.info(f"no score for the weight {settings.regularization:g}: {error}")
         loss = kappa = float("nan")

@@ -10,7 +10,11 @@ from lmcore.population.store import Population
 
 
 def guidance(
-    population: Population, train: list[int], settings: TrainingSettings, seed: int
+    population: Population,
+    train: list[int],
+    validation: list[int],
+    settings: TrainingSettings,
+    seed: int,
 ) -> dict[str, object]:
     """The arguments of `Training` that depend on the population.
 
@@ -30,7 +34,7 @@ def guidance(
             raise InputError(
                 "training.supervision: no subject of the training split has a segmentation"
             )
-        shapes = Shapes(population, train, settings.shape, settings.share, seed)
+        shapes = Shapes(population, [train, validation], settings.shape, settings.share, seed)
     # a scan without a segmentation is centred by its intensities, which is not as sure
     centred = population.preprocessing.get("align") == "segmentation"
     centred = centred and bool(population.segmented[train].all())

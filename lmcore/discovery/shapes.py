@@ -1,5 +1,7 @@
 """The shapes that weak supervision compares (Eq. 8); the encoder never sees them."""
 
+from collections.abc import Sequence
+
 import torch
 
 from lmcore.discovery.pairs import cached_at_most
@@ -20,23 +22,25 @@ class Shapes:
 
     Arguments:
         population: open population.
-        indices: the subjects that will be asked for.
+        splits: the subjects that will be asked for, split by split.
         kind: one of KINDS.
-        share: of those of `indices` that have a segmentation, how many show it. Which ones is
+        share: of those of each split that have a segmentation, how many show it. Which ones is
             drawn by the seed, and a larger share holds every smaller one.
         seed: of that draw.
     """
 
     def __init__(
-        self, population: Population, indices: list[int], kind: str, share: float, seed: int
+        self,
+        population: Population,
+        splits: Sequence[list[int]],
+        kind: str,
+        share: float,
+        seed: int,
     ):
         self.population, self.kind = population, kind
-        segmented = [index for index in indices if population.segmented[index]]
-        generator = torch.Generator().manual_seed(derive_seed(seed, "shapes"))
-        order = torch.randperm(len(segmented), generator=generator).tolist()
-        least = 1 if share > 0 else 0
-        shown = order[: max(least, round(share * len(segmented)))]
-        self.shown = sorted(segmented[place] for place in shown)
+        self.shown = sorted(
+            index for split in splits for index in _drawn(population, split, share, seed)
+        )
         size = torch.Size(population.shape).numel()
         self.cache: dict[int, torch.Tensor] = {}
         if len(self.shown) <= cached_at_most(4 * size):
@@ -58,3 +62,12 @@ class Shapes:
             return torch.from_numpy(self.population.segmentations(indices)).float()[:, None]
         distances = torch.from_numpy(self.population.distance_transforms(indices))[:, None]
         return (distances / (TRUNCATION * self.population.spacing)).clamp(-1.0, 1.0)
+
+
+def _drawn(population: Population, split: list[int], share: float, seed: int) -> list[int]:
+    """Those of a split that show their segmentation."""
+    segmented = [index for index in split if population.segmented[index]]
+    generator = torch.Generator().manual_seed(derive_seed(seed, "shapes"))
+    order = torch.randperm(len(segmented), generator=generator).tolist()
+    least = 1 if share > 0 else 0
+    return [segmented[place] for place in order[: max(least, round(share * len(segmented)))]]

@@ -97,7 +97,7 @@ def train_encoder(
             seed,
             mean_landmarks(initial_landmarks, settings.landmarks, population.dimension),
             what,
-            **guidance(population, train, settings, seed),
+            **guidance(population, train, validation, settings, seed),
         )
         trained = training.run(checkpoint_path, digest)
         preprocessing = population.preprocessing
@@ -222,7 +222,7 @@ def cross_validate_regularization(
             seed,
             initial,
             what,
-            **guidance(population, train, settings, seed),
+            **guidance(population, train, [], settings, seed),
         )
         write_seen(seen_path, population, digests_seen(population))
     write_csv(output, pd.DataFrame([row]))

@@ -15,7 +15,7 @@ from lmcore.discovery.encoder import Encoder
 from lmcore.discovery.initial import initial_encoder
 from lmcore.discovery.intensities import change_intensities
 from lmcore.discovery.known_maps import LARGEST_SHIFT, equivariance_loss, move_images, random_maps
-from lmcore.discovery.objective import Objective, Registrar, Supervision
+from lmcore.discovery.objective import Objective, Registrar
 from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
@@ -155,13 +155,7 @@ class Training:
                 self.objective.shape_unit = unregistered_match(shapes[present], compare)
 
     def _read(self, subjects: list[int]) -> Batch:
-        """What is compared of some subjects, on the device."""
-        images = self.images(subjects).to(self.device, non_blocking=True)
-        supervision = None
-        if self.shapes is not None:
-            shapes = (part.to(self.device, non_blocking=True) for part in self.shapes(subjects))
-            supervision = Supervision(*shapes)
-        return Batch(images, self.mask, supervision)
+        return Batch.of(subjects, self.images, self.mask, self.shapes, self.device)
 
     def _encode(self, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor | float]:
         """What of a batch is compared, its (B, M, d) landmarks, and how far they follow no map."""
@@ -222,15 +216,21 @@ class Training:
             "steps": self.steps,
         }
         if self.validation:
-            images = self.images(self.validation)
-            row["validation_loss"], _ = evaluate(
-                self.encoder, images, self.settings, self.device, self.mask
-            )
+            row["validation_loss"], _ = self.score(self.validation)
             if row["validation_loss"] < self.best:
                 self.best = row["validation_loss"]
                 state = self.encoder.state_dict()
                 self.best_state = {name: value.clone() for name, value in state.items()}
         self.history.append(row)
+
+    def score(self, subjects: list[int]) -> tuple[float, float]:
+        """Match and kappa of some subjects, see `evaluate`: shapes weigh as in the objective."""
+        batch, objective = self._read(subjects), self.objective
+        weight = objective.supervision * objective.unit / objective.shape_unit
+        return evaluate(
+            self.encoder, batch.images, self.settings, self.device, self.mask, batch.supervision,
+            weight,
+        )  # fmt: skip
 
     def stopped_early(self) -> bool:
         """Whether the validation loss has not improved for `patience` validations."""

@@ -5,7 +5,7 @@ import math
 import torch
 
 from lmcore.discovery.encoder import Encoder
-from lmcore.discovery.objective import Registrar, pair_mean
+from lmcore.discovery.objective import Registrar, Supervision, pair_mean
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.registration.matching import blocks
@@ -64,6 +64,8 @@ def evaluate(
     settings: TrainingSettings,
     device: torch.device,
     mask: torch.Tensor | None = None,
+    supervision: Supervision | None = None,
+    weight: float = 0.0,
 ) -> tuple[float, float]:
     """Match and condition number over all ordered pairs of some images, on the full grid.
 
@@ -75,9 +77,10 @@ def evaluate(
     Arguments:
         images: (N, C, *shape), N > 1.
         mask: weights of the pixels as in training (Eq. 9), (*shape) or (1, 1, *shape).
+        supervision: shapes of the images (Eq. 8); weight: of their match beside the images'.
     Returns:
-        mean match over pairs of two different images, mean kappa over targets; NaN where no
-        target has a solvable spline.
+        mean match over pairs of two different images, with that of shapes over those pairs in
+        which both have one; mean kappa over targets; NaN where no target has a solvable spline.
     """
     images = images.to(device)
     landmarks = torch.cat([encoder(part) for part in images.split(ENCODED_AT_A_TIME)])
@@ -86,15 +89,26 @@ def evaluate(
         images.shape[2:], settings.kernel, device=device, smoothing=settings.smoothing
     )
     fitted = registrar.fit(landmarks)
-    match, count = SIMILARITIES[settings.match], len(images)
-    losses = torch.empty(count, count, device=device)
+    match, count, channels = SIMILARITIES[settings.match], len(images), images.shape[1]
+    maps, both = images, torch.zeros(count, count, dtype=torch.bool, device=device)
+    if supervision is not None:
+        present = supervision.present.to(device)
+        both = present[:, None] & present & ~torch.eye(count, dtype=torch.bool, device=device)
+        maps = torch.cat([images, supervision.shapes.to(device)], dim=1)
+    losses, shapes = torch.zeros(2, count, count, device=device)
     for targets, sources in blocks(count, count, math.prod(registrar.shape), device):
-        moving = images[sources]
+        moving = maps[sources]
         found = registrar.register(moving, landmarks[sources], landmarks[targets])
         failed = found.fitted.failed.view(-1, *[1] * moving.dim())
         registered = torch.where(failed, moving, found.registered)
-        losses[targets, sources] = _match(images[targets], registered, match, mask)
+        image, shape = registered[:, :, :channels], registered[:, :, channels:]
+        losses[targets, sources] = _match(images[targets], image, match, mask)
+        if both.any():
+            compare = SIMILARITIES[settings.shape_match]
+            shapes[targets, sources] = compare(maps[targets, channels:], shape)
     if fitted.failed.all():
         return float("nan"), float("nan")
-    every = torch.zeros_like(fitted.failed)
-    return float(pair_mean(losses, every)), float(mean_condition_number(fitted))
+    loss = pair_mean(losses, torch.zeros_like(fitted.failed))
+    if both.any():
+        loss = loss + weight * shapes[both].mean()
+    return float(loss), float(mean_condition_number(fitted))

@@ -68,7 +68,8 @@ def draw_regularization(axes: Axes, table: pd.DataFrame, chosen: float) -> None:
 def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
     """Training and validation loss against pairs seen; the lowest validation loss is ringed.
 
-    The training loss is the whole objective (Eq. 2), the validation loss its first term.
+    The training loss is the whole objective (Eq. 2), the validation loss its first term, with
+    that of shapes (Eq. 8) where there is supervision.
 
     Arguments:
         table: pairs, train_loss, validation_loss.

@@ -73,7 +73,7 @@ class TestShapes:
             "distance_transform": lambda index: np.clip(distance_of(index, shape) / reach, -1, 1),
         }
         for kind, expected in content.items():
-            given = Shapes(population, TRAIN, kind, 1.0, 0)
+            given = Shapes(population, [TRAIN], kind, 1.0, 0)
             assert bool(given.cache) == cached
             found, present = given(asked)
             assert found.dtype == torch.float32
@@ -87,10 +87,10 @@ class TestShapes:
     @pytest.mark.parametrize("share", [0.3, 1.0])
     def test_memory_and_file_say_the_same(self, populated, monkeypatch, share):
         population = populated()
-        one = Shapes(population, TRAIN, "distance_transform", share, 3)
+        one = Shapes(population, [TRAIN], "distance_transform", share, 3)
         sizes, fitting = [], len(one.shown) - 1
         monkeypatch.setattr(shapes, "cached_at_most", lambda size: sizes.append(size) or fitting)
-        other = Shapes(population, TRAIN, "distance_transform", share, 3)
+        other = Shapes(population, [TRAIN], "distance_transform", share, 3)
         assert len(one.cache) == len(one.shown)
         assert not other.cache
         assert sizes == [4 * 6 * 9 * 7]
@@ -100,7 +100,7 @@ class TestShapes:
 
     def test_what_is_given_is_the_callers(self, populated):
         """A batch that is changed does not change the next."""
-        given = Shapes(populated(), TRAIN, "segmentation", 1.0, 0)
+        given = Shapes(populated(), [TRAIN], "segmentation", 1.0, 0)
         first = given([1, 2])[0]
         kept = first.clone()
         first.fill_(7.0)
@@ -110,7 +110,7 @@ class TestShapes:
         """Each larger share holds every smaller one; 0 shows none, 1 all."""
         population, before = populated(), []
         for share in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0):
-            given = Shapes(population, TRAIN, "segmentation", share, 3)
+            given = Shapes(population, [TRAIN], "segmentation", share, 3)
             assert abs(len(given.shown) - share * len(SEGMENTED)) <= 0.5
             assert set(before) <= set(given.shown) <= set(SEGMENTED)
             found, present = given(TRAIN)
@@ -120,24 +120,32 @@ class TestShapes:
             before = given.shown
         assert sorted(before) == sorted(SEGMENTED)
 
+    def test_share_holds_in_every_split(self, populated):
+        """And one split shows the same whatever other there is."""
+        population, validation = populated(), [3, 6, 9, 10]
+        both = Shapes(population, [TRAIN, validation], "segmentation", 0.4, 3)
+        alone = [Shapes(population, [part], "segmentation", 0.4, 3) for part in (TRAIN, validation)]
+        assert [len(given.shown) for given in alone] == [3, 1]
+        assert both.shown == sorted(alone[0].shown + alone[1].shown)
+
     def test_seed_decides_who(self, populated):
         population = populated()
 
         def shown(seed):
             torch.manual_seed(seed + 100)  # the caller's numbers do not matter
-            return tuple(Shapes(population, TRAIN, "segmentation", 0.4, seed).shown)
+            return tuple(Shapes(population, [TRAIN], "segmentation", 0.4, seed).shown)
 
         assert shown(0) == shown(0)
         assert len({shown(seed) for seed in range(10)}) > 4
         # nobody is left out for good
         assert {index for seed in range(30) for index in shown(seed)} == set(SEGMENTED)
         before = torch.random.get_rng_state()
-        Shapes(population, TRAIN, "segmentation", 0.4, 4)
+        Shapes(population, [TRAIN], "segmentation", 0.4, 4)
         assert torch.equal(torch.random.get_rng_state(), before)
 
     def test_subjects_that_were_not_given_show_nothing(self, populated):
         """Of the validation, 3 and 6, and of the test, though they have one."""
-        given = Shapes(populated(), TRAIN, "segmentation", 1.0, 0)
+        given = Shapes(populated(), [TRAIN], "segmentation", 1.0, 0)
         found, present = given([3, 6, 10, 1])
         assert present.tolist() == [False, False, False, True]
         assert not found[:3].any()
@@ -147,7 +155,7 @@ class TestGuidance:
     def test_nothing_is_asked_for(self, populated):
         population = populated(mask=np.ones((6, 9, 7), np.float32))
         settings = replace(SETTINGS, supervision=0.0)
-        found = guidance(population, TRAIN, settings, 0)
+        found = guidance(population, TRAIN, [], settings, 0)
         assert found == {"mask": None, "shapes": None, "largest_shift": LARGEST_SHIFT}
 
     def test_centred_objects_are_shifted_by_less(self, populated):
@@ -159,12 +167,12 @@ class TestGuidance:
             ("segmentation", some, 0.1),  # who has none lies elsewhere
         ):
             population.preprocessing["align"] = align
-            assert guidance(population, train, settings, 0)["largest_shift"] == shift
+            assert guidance(population, train, [], settings, 0)["largest_shift"] == shift
 
     def test_mask_is_the_populations(self, populated):
         region = np.linspace(0, 1, 6 * 9 * 7, dtype=np.float32).reshape(6, 9, 7)
         settings = replace(SETTINGS, supervision=0.0, mask=True)
-        found = guidance(populated(mask=region), TRAIN, settings, 0)
+        found = guidance(populated(mask=region), TRAIN, [], settings, 0)
         assert found["shapes"] is None
         assert found["mask"].dtype == torch.float32
         np.testing.assert_array_equal(found["mask"], region[None, None])
@@ -172,8 +180,8 @@ class TestGuidance:
     @pytest.mark.parametrize("kind", shapes.KINDS)
     def test_shapes_are_those_of_the_settings(self, populated, kind):
         population, settings = populated(), replace(SETTINGS, shape=kind, share=0.6)
-        found = guidance(population, TRAIN, settings, 8)["shapes"]
-        expected = Shapes(population, TRAIN, kind, 0.6, 8)
+        found = guidance(population, TRAIN, [], settings, 8)["shapes"]
+        expected = Shapes(population, [TRAIN], kind, 0.6, 8)
         assert found.shown == expected.shown
         assert len(found.shown) == 5
         for a, b in zip(found(TRAIN), expected(TRAIN), strict=True):
@@ -183,7 +191,7 @@ class TestGuidance:
         settings = replace(SETTINGS, supervision=0.0, mask=True)
         message = r"^training\.mask: the population has no mask, set preprocess\.region$"
         with pytest.raises(InputError, match=message):
-            guidance(populated(), TRAIN, settings, 0)
+            guidance(populated(), TRAIN, [], settings, 0)
 
     @pytest.mark.parametrize("segmented", [True, False])
     def test_segmentations_that_are_not_there(self, populated, segmented):
@@ -192,4 +200,4 @@ class TestGuidance:
             r"^training\.supervision: no subject of the training split has a segmentation[^\n]*$"
         )
         with pytest.raises(InputError, match=message):
-            guidance(populated(segmented=segmented), sorted(WITHOUT), SETTINGS, 0)
+            guidance(populated(segmented=segmented), sorted(WITHOUT), [], SETTINGS, 0)

@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from lmcore.discovery.encoder import LandmarkEncoder
 from lmcore.discovery.heatmaps import HeatmapEncoder
-from lmcore.discovery.objective import Objective, Registrar
+from lmcore.discovery.objective import Objective, Registrar, Supervision
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.validation import compared, evaluate, unregistered_match
 from lmcore.registration import matching
@@ -148,6 +148,27 @@ class TestEvaluate:
         loss, kappa = evaluate(encoder, images, settings, CPU, mask)
         assert loss == pytest.approx(terms.match.item(), rel=1e-4)
         assert kappa == pytest.approx(terms.kappa.item(), rel=1e-6)
+
+    @pytest.mark.parametrize("shape_match", ["l2", "mind"])
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_shapes_weigh_as_in_the_objective(self, blobs, shape, shape_match):
+        """Those of pairs that both have one; what an absent one holds counts nowhere."""
+        images, shapes = (torch.from_numpy(blobs(5, shape, seed)) for seed in (0, 1))
+        shapes[3] = torch.nan
+        supervision = Supervision(shapes, torch.tensor([True, True, False, False, True]))
+        encoder = self.encoder(shape)
+        settings = settings_of("paper", supervision=0.7, shape_match=shape_match)
+        objective = Objective(
+            Registrar(shape), "l2", 0.0, 4, supervision=0.7, shape_match=shape_match
+        )
+        with torch.no_grad():
+            terms = objective(images, encoder(images), None, supervision)
+        loss, _ = evaluate(encoder, images, settings, CPU, None, supervision, 0.7)
+        assert loss == pytest.approx(terms.loss.item(), rel=1e-4)
+        assert terms.shape > 0.1 * terms.match
+        for lone in (torch.arange(5) == 1, torch.zeros(5, dtype=torch.bool)):
+            loss, _ = evaluate(encoder, images, settings, CPU, None, Supervision(shapes, lone), 0.7)
+            assert loss == pytest.approx(terms.match.item(), rel=1e-4)
 
     def test_blocks_and_parts_change_nothing(self, blobs, monkeypatch):
         """More images than are encoded at a time, fewer pairs at a time than there are."""
