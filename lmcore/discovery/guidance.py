@@ -18,6 +18,8 @@ def guidance(
 ) -> dict[str, object]:
     """The arguments of `Training` that depend on the population.
 
+    Arguments:
+        train, validation: the subjects whose shapes will be asked for.
     Returns:
         mask (Eq. 9) and shapes (Eq. 8) that it compares, or None; largest_shift of known maps.
 
@@ -34,7 +36,9 @@ def guidance(
             raise InputError(
                 "training.supervision: no subject of the training split has a segmentation"
             )
-        shapes = Shapes(population, [train, validation], settings.shape, settings.share, seed)
+        # where everybody trains, validation is by some of the same subjects
+        splits = [train, sorted(set(validation) - set(train))]
+        shapes = Shapes(population, splits, settings.shape, settings.share, seed)
     # a scan without a segmentation is centred by its intensities, which is not as sure
     centred = population.preprocessing.get("align") == "segmentation"
     centred = centred and bool(population.segmented[train].all())

@@ -187,6 +187,17 @@ class TestGuidance:
         for a, b in zip(found(TRAIN), expected(TRAIN), strict=True):
             assert torch.equal(a, b)
 
+    @pytest.mark.parametrize("validation", [[3, 6], [6, 7, 1], TRAIN])
+    def test_shapes_of_validation(self, populated, validation):
+        """Those who train as well show theirs, or not, to both."""
+        population, settings = populated(), replace(SETTINGS, share=0.6)
+        found = guidance(population, TRAIN, validation, settings, 8)["shapes"]
+        shown = guidance(population, TRAIN, [], settings, 8)["shapes"].shown
+        assert [index for index in found.shown if index in TRAIN] == shown
+        others = [index for index in found.shown if index not in TRAIN]
+        assert len(others) == min(1, len({*validation} - {*TRAIN}))
+        assert found(validation)[1].tolist() == [index in found.shown for index in validation]
+
     def test_a_mask_that_is_not_there(self, populated):
         settings = replace(SETTINGS, supervision=0.0, mask=True)
         message = r"^training\.mask: the population has no mask, set preprocess\.region$"
