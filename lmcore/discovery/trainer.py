@@ -19,10 +19,9 @@ from lmcore.discovery.objective import Objective, Registrar
 from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.validation import compared, evaluate, unregistered_match
+from lmcore.discovery.validation import compared, evaluate, unit_of
 from lmcore.errors import InputError
 from lmcore.progress import Progress
-from lmcore.registration.similarity import SIMILARITIES
 from lmcore.seeds import derive_seed
 
 logger = logging.getLogger("lmcore")
@@ -144,15 +143,13 @@ class Training:
         self.sums += torch.stack([value.detach().double() for value in row])
 
     def _set_units(self, sample: torch.Tensor, indices: list[int]) -> None:
-        """Let unregistered images, and shapes of the same subjects, match to 1."""
-        compare = SIMILARITIES[self.settings.match]
+        """Count images, and shapes of the same subjects, in units of unregistered ones."""
         images = compared(sample, self.settings)
-        self.objective.unit = unregistered_match(images, compare, self.mask)
+        self.objective.unit = unit_of(images, self.settings.match, self.mask)
         if self.shapes is not None:
             shapes, present = self.shapes(indices)
             if present.sum() > 1:
-                compare = SIMILARITIES[self.settings.shape_match]
-                self.objective.shape_unit = unregistered_match(shapes[present], compare)
+                self.objective.shape_unit = unit_of(shapes[present], self.settings.shape_match)
 
     def _read(self, subjects: list[int]) -> Batch:
         return Batch.of(subjects, self.images, self.mask, self.shapes, self.device)

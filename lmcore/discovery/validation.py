@@ -18,6 +18,10 @@ MEANS_AT_A_TIME = 4
 # Side of the window whose mean is taken away, as a share of the image's longest side: wider than
 # the structures that landmarks sit on, narrower than changes of illumination.
 LOCAL_WINDOW = 0.2
+# The match of so many unregistered pairs is a unit. In noisy volumes MIND leaps where an edge moves
+# by a voxel: in units of one pair its gradient by the landmarks is some ten times that of the
+# others, what known maps teach is drowned in it, and landmarks end as constants.
+PAIRS_IN_A_UNIT = {"l2": 1.0, "ncc": 1.0, "mind": 10.0}
 
 
 def compared(images: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
@@ -29,6 +33,11 @@ def compared(images: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
     # a few at a time: a window's mean takes several copies of what it is of
     parts = [part - window_mean(part, window, len(shape)) for part in images.split(MEANS_AT_A_TIME)]
     return torch.cat(parts)
+
+
+def unit_of(maps: torch.Tensor, match: str, mask: torch.Tensor | None = None) -> float:
+    """What counts as 1 of a match in a loss of several terms; arguments: `unregistered_match`."""
+    return PAIRS_IN_A_UNIT[match] * unregistered_match(maps, SIMILARITIES[match], mask)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.shapes import KINDS
 from lmcore.discovery.trainer import Training
-from lmcore.discovery.validation import compared
+from lmcore.discovery.validation import compared, unregistered_match
 from lmcore.registration.similarity import SIMILARITIES
 from lmcore.registration.spline import reference_condition_number
 from lmcore.seeds import derive_seed
@@ -92,6 +92,20 @@ class TestRobust:
         assert objective.scale == 1 / reference_condition_number(4, 2, "paper")
         paper = training_on(images, PAPER, mask=mask).objective
         assert (paper.unit, paper.scale) == (1.0, 1.0)
+
+    def test_mind_counts_a_tenth(self, images):
+        """Of what its value over unregistered pairs says, for images and for shapes."""
+
+        def shapes(indices):
+            found = torch.from_numpy(images[indices] > 0.4).float()
+            return found, torch.ones(len(indices), dtype=torch.bool)
+
+        settings = replace(SETTINGS, match="mind", shape_match="mind", supervision=1.0)
+        objective = training_on(images, settings, shapes=shapes).objective
+        seen = compared(torch.from_numpy(images[TRAIN]), settings)
+        for unit, maps in ((objective.unit, seen), (objective.shape_unit, shapes(TRAIN)[0])):
+            expected = 10 * unregistered_match(maps, SIMILARITIES["mind"])
+            assert unit == pytest.approx(expected, rel=1e-6)
 
     def test_contrast_does_not_matter(self, images):
         """Match in units of unregistered pairs, intensities in those of the training split."""
