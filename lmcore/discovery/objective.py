@@ -36,7 +36,6 @@ class Registrar:
         kernel: `paper` or `thin_plate`.
         grid_stride: T is evaluated on every so many pixels and interpolated between.
         device: where the tensors live.
-        smoothing: weight of the spline's bending energy; 0 interpolates.
     """
 
     def __init__(
@@ -45,15 +44,14 @@ class Registrar:
         kernel: str = "paper",
         grid_stride: int = 1,
         device: torch.device | str = "cpu",
-        smoothing: float = 0.0,
     ):
-        self.shape, self.kernel, self.smoothing = tuple(shape), kernel, smoothing
+        self.shape, self.kernel = tuple(shape), kernel
         self.coarse = spline.strided_shape(shape, grid_stride)
         self.grid = spline.regular_grid(self.coarse, device)
 
     def fit(self, landmarks: torch.Tensor) -> spline.Fit:
         """The splines of targets with learned landmarks (B, M, d), corners added."""
-        return spline.fit(spline.with_corners(landmarks), self.kernel, self.smoothing)
+        return spline.fit(spline.with_corners(landmarks), self.kernel)
 
     def transform(self, fitted: spline.Fit, landmarks: torch.Tensor) -> torch.Tensor:
         """(B, S, d, P) T on the control grid; landmarks: of sources, (S, M, d) or (B, S, M, d)."""
@@ -79,17 +77,6 @@ class Registrar:
         fitted = self.fit(landmarks if target_landmarks is None else target_landmarks)
         points = self.points(self.transform(fitted, landmarks))
         return Registration(warp.sample(images, points), points, fitted)
-
-    def register_each(
-        self, images: torch.Tensor, landmarks: torch.Tensor, target_landmarks: torch.Tensor
-    ) -> Registration:
-        """Register one source to each target: B pairs, S = 1.
-
-        Arguments: as of `register`, with as many sources as targets.
-        """
-        fitted = self.fit(target_landmarks)
-        points = self.points(self.transform(fitted, landmarks[:, None]))
-        return Registration(warp.sample_each(images, points), points, fitted)
 
 
 @dataclass(frozen=True)
@@ -159,7 +146,7 @@ class Objective:
         self.registrar, self.match, self.weight = registrar, SIMILARITIES[match], weight
         self.every_pair, self.supervision = pairing != "random", supervision
         self.reference = spline.reference_condition_number(
-            landmarks, len(registrar.shape), registrar.kernel, registrar.smoothing
+            landmarks, len(registrar.shape), registrar.kernel
         )
         self.scale = 1 / self.reference if relative else 1.0
         self.shape_match = SIMILARITIES[shape_match]

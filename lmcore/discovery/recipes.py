@@ -10,9 +10,9 @@ class Recipe:
     Attributes:
         head: `linear`, the paper's fully connected layers, or `heatmap`, see heatmaps.py.
         spread: whether untrained landmarks are evenly spread; else they are random.
-        relative: whether the match counts in units of that of unregistered pairs, and kappa of
-            that of as many quasi-uniform points, so that one lambda serves every population
-            and every number of landmarks.
+        relative: whether the match counts in units of that of unregistered pairs (of MIND, of ten
+            of them), and kappa of that of as many quasi-uniform points, so that one lambda serves
+            every population and every number of landmarks.
         local: whether images are compared without their local mean, which is illumination.
         equivariance: weight of the landmarks' distance, in [-1, 1], from where a known
             map of the image takes them.

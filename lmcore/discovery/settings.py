@@ -22,7 +22,6 @@ class TrainingSettings:
         share: of the training subjects with a segmentation, how many show it.
         mask: whether images are compared inside the population's mask alone.
         hide: whether boxes of the moved images are hidden, see `change_intensities`.
-        smoothing: weight of the spline's bending energy.
         regularization: lambda.
         recipe: `paper` or `robust`.
         pairs: ordered pairs of two different images to see in all.
@@ -50,7 +49,6 @@ class TrainingSettings:
     share: float = 1.0
     mask: bool = False
     hide: bool = False
-    smoothing: float = 0.0
     recipe: str = "paper"
     pairs: int = 100_000
     validate_every: int = 10_000

@@ -97,9 +97,7 @@ class Training:
         sample = images(train[:SAMPLE])
         self.encoder = initial_encoder(sample, settings, seed, initial_landmarks).to(self.device)
         self.objective = Objective(
-            Registrar(
-                shape, settings.kernel, settings.grid_stride, self.device, settings.smoothing
-            ),
+            Registrar(shape, settings.kernel, settings.grid_stride, self.device),
             settings.match,
             settings.regularization,
             settings.landmarks,

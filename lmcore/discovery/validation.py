@@ -94,9 +94,7 @@ def evaluate(
     images = images.to(device)
     landmarks = torch.cat([encoder(part) for part in images.split(ENCODED_AT_A_TIME)])
     images = compared(images, settings)
-    registrar = Registrar(
-        images.shape[2:], settings.kernel, device=device, smoothing=settings.smoothing
-    )
+    registrar = Registrar(images.shape[2:], settings.kernel, device=device)
     fitted = registrar.fit(landmarks)
     match, count, channels = SIMILARITIES[settings.match], len(images), images.shape[1]
     maps, both = images, torch.zeros(count, count, dtype=torch.bool, device=device)

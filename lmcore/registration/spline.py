@@ -79,25 +79,18 @@ def squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def system_matrix(
-    control_points: torch.Tensor, kernel: str, smoothing: float = 0.0
-) -> torch.Tensor:
-    """A = [[K + smoothing I, P], [P^T, 0]], (B, M+d+1, M+d+1) in float64 (Eq. 14).
+def system_matrix(control_points: torch.Tensor, kernel: str) -> torch.Tensor:
+    """A = [[K, P], [P^T, 0]], (B, M+d+1, M+d+1) in float64 (Eq. 14).
 
     Arguments:
         control_points: (B, M, d) in [-1, 1], M > d.
         kernel: `paper` or `thin_plate`.
-        smoothing: weight of the bending energy; 0 interpolates. Its sign follows the kernel's:
-            phi = r is conditionally negative definite, r^2 log r positive definite.
     """
     points = control_points.double()
     batch, count, dimension = points.shape
     if count <= dimension:
         raise ValueError(f"{count} control points cannot carry a spline in {dimension}D")
     phi = radial_basis(squared_distances(points, points), kernel, dimension)
-    if smoothing:
-        sign = -1.0 if kernel == "thin_plate" and dimension == 3 else 1.0
-        phi = phi + sign * smoothing * torch.eye(count, dtype=phi.dtype, device=phi.device)
     affine = torch.cat([points.new_ones(batch, count, 1), points], dim=-1)
     zero = points.new_zeros(batch, dimension + 1, dimension + 1)
     upper = torch.cat([phi, affine], dim=-1)
@@ -130,16 +123,16 @@ class _Inverse(torch.autograd.Function):
         return -transposed @ gradient @ transposed
 
 
-def fit(control_points: torch.Tensor, kernel: str = "paper", smoothing: float = 0.0) -> Fit:
+def fit(control_points: torch.Tensor, kernel: str = "paper") -> Fit:
     """Solve the spline systems of B targets at once, in float64 whatever autocast says.
 
     Arguments:
         control_points: (B, M, d) target landmarks, corners included, in [-1, 1].
-        kernel, smoothing: as in `system_matrix`.
+        kernel: as in `system_matrix`.
     """
     with torch.autocast(control_points.device.type, enabled=False):
         points = control_points.double()
-        matrix = system_matrix(points, kernel, smoothing)
+        matrix = system_matrix(points, kernel)
         inverse, failed = _Inverse.apply(matrix)
         # the norm has no gradient at zero: keep failed systems out of its backward pass
         safe = torch.where(failed[:, None, None], torch.ones_like(inverse), inverse)
@@ -217,15 +210,13 @@ def with_corners(landmarks: torch.Tensor) -> torch.Tensor:
     return torch.cat([landmarks.double(), fixed.expand(*landmarks.shape[:-2], -1, -1)], dim=-2)
 
 
-def reference_condition_number(
-    count: int, dimension: int, kernel: str, smoothing: float = 0.0
-) -> float:
+def reference_condition_number(count: int, dimension: int, kernel: str) -> float:
     """kappa of `count` quasi-uniform points and the corners: what a well-spread set has.
 
     Dividing by it makes a weight on kappa nearly independent of the number of landmarks.
     """
     spread = with_corners(spread_points(count, dimension)[None])
-    return float(fit(spread, kernel, smoothing).condition_number[0])
+    return float(fit(spread, kernel).condition_number[0])
 
 
 def spread_points(count: int, dimension: int) -> torch.Tensor:

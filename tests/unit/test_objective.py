@@ -123,18 +123,6 @@ def test_strided_grid_registers_almost_the_same(blobs):
     assert (strided.registered - full.registered).abs().mean() < 2e-3
 
 
-@pytest.mark.parametrize(("shape", "stride"), [(SHAPE, 1), ((8, 9, 10), 3)])
-def test_one_source_for_each_target_is_the_diagonal_of_all(blobs, shape, stride):
-    images, landmarks = torch.from_numpy(blobs(5, shape)), landmarks_of(5, 6, len(shape))
-    registrar = Registrar(shape, grid_stride=stride)
-    everything = registrar.register(images[2:], landmarks[2:], landmarks[:3])
-    each = registrar.register_each(images[2:], landmarks[2:], landmarks[:3])
-    order = torch.arange(3)
-    assert each.registered.shape == (3, 1, 1, *shape)
-    torch.testing.assert_close(each.registered[:, 0], everything.registered[order, order])
-    torch.testing.assert_close(each.points[:, 0], everything.points[order, order])
-
-
 def test_random_pairs_are_each_image_from_the_one_before_it(blobs):
     images, landmarks = torch.from_numpy(blobs(4, SHAPE)), landmarks_of(4)
     landmarks[3, 2] = landmarks[3, 5]  # one target without a solution, still a source

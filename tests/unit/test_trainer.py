@@ -243,7 +243,7 @@ class TestMaskAndShapes:
                 len(indices), dtype=torch.bool
             )
 
-        settings = replace(SETTINGS, supervision=0.3, smoothing=0.01, recipe=recipe)
+        settings = replace(SETTINGS, supervision=0.3, recipe=recipe)
         options = {"shapes": shapes, "mask": self.mask(), "settings": settings}
         whole = training_on(images, **options).run()
         path = tmp_path / "checkpoint.pt"
@@ -252,19 +252,6 @@ class TestMaskAndShapes:
         resumed = training_on(images, **options).run(path, "digest")
         assert resumed.history == whole.history
         assert bytes_of(resumed.encoder, tmp_path) == bytes_of(whole.encoder, tmp_path)
-
-
-def test_smoothing_is_that_of_every_spline(images):
-    settings = replace(SETTINGS, smoothing=0.05)
-    training = training_on(images, settings=settings)
-    assert training.objective.registrar.smoothing == 0.05
-    reference = reference_condition_number(4, 2, "paper", 0.05)
-    assert training.objective.reference == reference
-    assert reference != reference_condition_number(4, 2, "paper")
-    encoder, some = training.encoder.eval(), torch.from_numpy(images[:3])
-    found = Registrar(SHAPE, smoothing=0.05).register(some, encoder(some))
-    _, kappa = evaluate(encoder, some, settings, torch.device("cpu"))
-    assert kappa == pytest.approx(found.fitted.condition_number.mean().item(), rel=1e-6)
 
 
 class TestWhatIsSeen:
@@ -451,10 +438,10 @@ def test_settings_of_the_configuration():
 def test_supervision_of_the_configuration(block, expected):
     """And the block `weight` is not lambda, nor the model's shape that of the supervision."""
     model = {"landmarks": 7, "kernel": "paper", "widths": [1, 2, 3, 4], "hidden": 5, "stride": 2}
-    training = {"supervision": block, "mask": True, "smoothing": 0.5, "recipe": "robust"}
+    training = {"supervision": block, "mask": True, "hide": True, "recipe": "robust"}
     found = TrainingSettings.of(model, training, 1)
     assert (found.supervision, found.shape, found.share) == expected
-    assert (found.mask, found.smoothing, found.recipe) == (True, 0.5, "robust")
+    assert (found.mask, found.hide, found.recipe) == (True, True, "robust")
     assert found.regularization == 1.0
     assert training["supervision"] == block  # and the configuration is left alone
     del training["supervision"]

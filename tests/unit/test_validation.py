@@ -138,12 +138,12 @@ class TestEvaluate:
         self, blobs, shape, recipe, match, masked
     ):
         images = torch.from_numpy(np.concatenate([blobs(4, shape), blobs(4, shape, 1)], axis=1))
-        encoder, settings = self.encoder(shape, 2), settings_of(recipe, match, smoothing=0.02)
+        encoder, settings = self.encoder(shape, 2), settings_of(recipe, match)
         mask = mask_of(shape)[None, None] if masked else None
         with torch.no_grad():
             landmarks = encoder(images)
             assert landmarks.std(dim=0).max() > 1e-3
-            objective = Objective(Registrar(shape, smoothing=0.02), match, 1.0, 4)
+            objective = Objective(Registrar(shape), match, 1.0, 4)
             terms = objective(compared(images, settings), landmarks, mask)
         loss, kappa = evaluate(encoder, images, settings, CPU, mask)
         assert loss == pytest.approx(terms.match.item(), rel=1e-4)
