@@ -77,7 +77,7 @@ def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
     dots = "o" if len(table) <= 60 else ""
     for column, colour, label in (
         ("train_loss", COLOURS[1], "training: match + λ κ(A)"),
-        ("validation_loss", COLOURS[0], "validation: match"),
+        ("validation_loss", COLOURS[0], "validation: without λ κ(A)"),
     ):
         if table[column].notna().any():
             axes.plot(
