@@ -89,7 +89,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--landmarks-count", type=int, help="16 with classes, otherwise 20 in 2D and 32 in 3D")
     add("--size", type=int, nargs="+", help="[depth] height width; chosen by the images")
     add("--pairs", type=int, help="of images to see; fewer for larger images by default")
-    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as training.batch=8")
+    add(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="such as training.batch=8; may be given again",
+    )  # fmt: skip
     add("--threads", type=int, default=2, help="CPU threads of torch")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="of the trainings")
     return parser.parse_args(arguments)

@@ -50,8 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     begin = time.monotonic()
-    run = configured(options, tuple(options.size or (64, 64, 64)))
     try:
+        run = configured(options, tuple(options.size or (64, 64, 64)))
         with tempfile.TemporaryDirectory() as folder:
             path, *_ = tables.prepare(
                 options.table, None, None, run, options.seed, Path(folder), options.threads
@@ -79,7 +79,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--landmarks-count", type=int, help="32 unless given")
     add("--size", type=int, nargs="+", help="depth height width; chosen by the scans")
     add("--pairs", type=int, help="of images to see")
-    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as training.batch=8")
+    add(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="such as training.batch=8; may be given again",
+    )  # fmt: skip
     add("--threads", type=int, default=2, help="CPU threads of torch")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="of the trainings")
     parser.set_defaults(class_column=None)

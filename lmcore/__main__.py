@@ -23,6 +23,7 @@ Spacing = Annotated[
     ),
 ]
 REFLECT = "of the side that was reflected in training"
+SEGMENTATION = "of a volume, where training aligned by segmentations (default: align by intensity)"
 
 
 @app.command()
@@ -40,10 +41,7 @@ def discover(
     reflect: Annotated[bool, typer.Option("--reflect", help=REFLECT)] = False,
     segmentation: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="of a volume, where training aligned by segmentations: once for every volume, in "
-            "their order (default: align by intensity)"
-        ),
+        typer.Option(help=f"{SEGMENTATION}; once for every volume, in their order"),
     ] = None,
 ) -> None:
     """Write the landmarks of images: normalised, and in pixels of the image or RAS mm of the scan.
@@ -68,6 +66,8 @@ def register(
     target_spacing: Spacing = None,
     reflect_source: Annotated[bool, typer.Option("--reflect-source", help=REFLECT)] = False,
     reflect_target: Annotated[bool, typer.Option("--reflect-target", help=REFLECT)] = False,
+    source_segmentation: Annotated[Path | None, typer.Option(help=SEGMENTATION)] = None,
+    target_segmentation: Annotated[Path | None, typer.Option(help=SEGMENTATION)] = None,
 ) -> None:
     """Warp the source to the target by the landmarks of both.
 
@@ -76,8 +76,18 @@ def register(
     """
     from lmcore.discovery.apply_registration import register_images
 
-    spacings = millimetres(source_spacing), millimetres(target_spacing)
-    register_images(model, source, target, output, *spacings, reflect_source, reflect_target)
+    register_images(
+        model,
+        source,
+        target,
+        output,
+        millimetres(source_spacing),
+        millimetres(target_spacing),
+        reflect_source,
+        reflect_target,
+        source_segmentation,
+        target_segmentation,
+    )
 
 
 @app.command()

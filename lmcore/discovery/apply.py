@@ -1,5 +1,6 @@
 """A trained encoder on images and scans it has never seen, prepared as it knows them."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from lmcore.population.table import (
     name_some,
 )
 from lmcore.progress import Progress
+
+logger = logging.getLogger("lmcore")
 
 StrPath = str | os.PathLike
 Spacing = float | tuple[float, float, float] | None
@@ -60,6 +63,8 @@ class Model:
     ) -> None:
         """Refuse images of another dimension, and options that this encoder has no use for.
 
+        Warns of scans without the segmentation that the encoder aligns by.
+
         Raises:
             InputError: naming them.
         """
@@ -91,6 +96,12 @@ class Model:
             raise InputError(
                 f"{len(segmentations)} segmentations for {len(images)} scans: give every scan "
                 "its own, in their order"
+            )
+        if volumes and self.preprocessing.align == "segmentation" and not segmentations:
+            logger.warning(
+                f"aligned by intensity, since no segmentation was given: {name_some(images)}; the "
+                f"encoder {self.path} was trained on scans centred by theirs, and landmarks of "
+                "scans that are centred otherwise may be some millimetres off"
             )
 
 

@@ -15,6 +15,7 @@ from lmcore.files import whole_file
 from lmcore.points.geometry import apply_affine, index_to_normalised, normalised_to_index
 from lmcore.population.preprocessing import prepare_image
 from lmcore.population.readers import read_image
+from lmcore.population.segmentations import read_segmentation
 from lmcore.population.volume_preprocessing import about, prepare_volume
 from lmcore.population.volumes import read_volume
 from lmcore.progress import Progress
@@ -43,16 +44,26 @@ class Scan:
     prepared: np.ndarray
 
     @classmethod
-    def of(cls, model: Model, path: StrPath, spacing: Spacing = None, reflect: bool = False):
-        """Read one of the model's dimension; `spacing` and `reflect` are of volumes."""
+    def of(
+        cls,
+        model: Model,
+        path: StrPath,
+        spacing: Spacing = None,
+        reflect: bool = False,
+        segmentation: StrPath | None = None,
+    ):
+        """Read one of the model's dimension; all but model and path are of volumes."""
         if len(model.size) == 2:
             array, affine = read_image(path), np.eye(3)
             image, prepared = prepare_image(array, model.preprocessing)
         else:
-            volume = read_volume(path, spacing)
+            volume, mask = read_volume(path, spacing), None
             array, affine = volume.array, volume.affine
+            if segmentation is not None:
+                label = model.preprocessing.segmentation_label
+                mask = read_segmentation(segmentation, volume, path, label, spacing)
             with about(path):
-                image, prepared = prepare_volume(volume, model.preprocessing, reflect=reflect)
+                image, prepared = prepare_volume(volume, model.preprocessing, mask, reflect)
         return cls(path, array, affine, model(image), prepared)
 
 
@@ -65,6 +76,8 @@ def register_images(
     target_spacing: Spacing = None,
     reflect_source: bool = False,
     reflect_target: bool = False,
+    source_segmentation: StrPath | None = None,
+    target_segmentation: StrPath | None = None,
 ) -> None:
     """Write the source as the landmarks carry it onto the target.
 
@@ -79,6 +92,7 @@ def register_images(
         source_spacing, target_spacing: mm, of a volume that carries none.
         reflect_source, reflect_target: whether the volume is of the side that was reflected in
             training.
+        source_segmentation, target_segmentation: of volumes, where the encoder aligns by them.
     Raises:
         InputError: if a file cannot be read, it does not fit the encoder, the output is of
             another format, or the target's landmarks coincide.
@@ -90,10 +104,13 @@ def register_images(
             f"{output}: the encoder's images are {len(model.size)}D, so the registered one is "
             f"written as {' or '.join(suffixes)}"
         )
-    model.check([source_path], source_spacing, reflect=reflect_source)
-    model.check([target_path], target_spacing, reflect=reflect_target)
-    target = Scan.of(model, target_path, target_spacing, reflect_target)
-    source = Scan.of(model, source_path, source_spacing, reflect_source)
+    for path, spacing, segmentation, reflect in (
+        (source_path, source_spacing, source_segmentation, reflect_source),
+        (target_path, target_spacing, target_segmentation, reflect_target),
+    ):
+        model.check([path], spacing, [segmentation] if segmentation else [], reflect)
+    target = Scan.of(model, target_path, target_spacing, reflect_target, target_segmentation)
+    source = Scan.of(model, source_path, source_spacing, reflect_source, source_segmentation)
     registered = register_scan(source, target, model.size, model.kernel)
     if registered.ndim == 2:
         _write_png(output, registered, source.array.min(), source.array.max())

@@ -56,7 +56,7 @@ def for_every_subject(
     results = map_in_order(attempt, subjects, workers)
     for done, (subject, result) in enumerate(zip(subjects, results, strict=True), 1):
         if isinstance(result, InputError):
-            faults.append((subject.subject, str(result)))
+            faults.append((subject, str(result)))
         elif not faults:
             yield result
         progress.update(done)
@@ -67,10 +67,12 @@ def for_every_subject(
         )
 
 
-def _told(faults: Sequence[tuple[str, str]], explained: int = 5) -> str:
-    """The first few with their reasons, the others by name."""
-    told = ", ".join(f"{subject} ({reason})" for subject, reason in faults[:explained])
-    others = name_some((subject for subject, _ in faults[explained:]), limit=50)
+def _told(faults: Sequence[tuple[Subject, str]], explained: int = 20) -> str:
+    """The first with their reasons, the others by name and file."""
+    told = ", ".join(f"{subject.subject} ({reason})" for subject, reason in faults[:explained])
+    others = name_some(
+        f"{subject.subject} ({subject.image_path})" for subject, _ in faults[explained:]
+    )
     return f"{told}; and also {others}" if others else told
 
 

@@ -125,9 +125,9 @@ def can_be_read(path: str | os.PathLike) -> bool:
     return os.path.isfile(path) or os.path.isdir(path)
 
 
-def name_some(names: Iterable[str], limit: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    names = list(names)
+def name_some(names: Iterable[object], limit: int = 50) -> str:
+    """The first names, and how many more there are."""
+    names = [str(name) for name in names]
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 

@@ -322,6 +322,42 @@ def test_what_an_encoder_has_no_use_for(tmp_path):
         discover_images(model, [path], tmp_path / "l.csv", segmentations=[path, path])
 
 
+@pytest.mark.parametrize("moved", ["source", "target"])
+def test_a_scan_registers_by_its_segmentation_as_training_had_it(tmp_path, caplog, moved):
+    settings = PREPROCESSING | {"reflect": None, "align": "segmentation", "segmentation_label": 2}
+    model = save_model(tmp_path / "encoder.pt", settings)
+    shape, spacing, angles, _ = SCANS["b.nrrd"]
+    affine = affine_of(shape, spacing, angles)
+    scan = np.random.default_rng(0).normal(100, 30, shape).astype(np.float32)
+    labels = np.zeros(shape, np.uint8)
+    labels[9:17, 22:40, 12:20] = 2
+    labels[:3] = 1  # of something else
+    nibabel.Nifti1Image(scan, affine).to_filename(tmp_path / "whole.nii")
+    nibabel.Nifti1Image(labels, affine).to_filename(tmp_path / "whole_labels.nii")
+    part = np.diag([1.0, 1, 1, 1])
+    part[:3, 3] = (0, 8, 3)  # the same scan with a smaller field of view has another centre
+    for name, array in (("part", scan), ("part_labels", labels)):
+        cut = nibabel.Nifti1Image(array[:, 8:, 3:], affine @ part)
+        cut.to_filename(tmp_path / f"{name}.nii")
+    names = ["part", "whole"] if moved == "source" else ["whole", "part"]
+    paths = [tmp_path / f"{name}.nii" for name in names]
+    both = [tmp_path / f"{name}_labels.nii" for name in names]
+    landmarks = [
+        Scan.of(apply.Model(model), path, segmentation=labels_path)
+        for path, labels_path in zip(paths, both, strict=True)
+    ]
+    centres = [scan.prepared[:3, :3] @ (np.array(SIZE[::-1]) - 1) / 2 for scan in landmarks]
+    centres = [at + scan.prepared[:3, 3] for at, scan in zip(centres, landmarks, strict=True)]
+    np.testing.assert_allclose(*centres, atol=1e-6)
+    output = tmp_path / "out.nii"
+    keys = ("source_segmentation", "target_segmentation")
+    register_images(model, *paths, output, **dict(zip(keys, both, strict=True)))
+    assert not caplog.records
+    register_images(model, *paths, output)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "aligned by intensity" in caplog.text
+
+
 def test_names_of_files_folders_and_datasets(tmp_path, monkeypatch):
     (tmp_path / "scan.v2").mkdir()
     monkeypatch.chdir(tmp_path / "scan.v2")

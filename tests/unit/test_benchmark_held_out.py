@@ -67,3 +67,12 @@ def test_too_few_segmentations_are_refused(seen):
     with pytest.raises(InputError, match="3 subjects with segmentations make no 2 folds"):
         held_out.measure(population([True, True, True, False]), SETTINGS, folds=2, seeds=(1,))
     assert not seen
+
+
+def test_a_wrong_setting_is_one_line_and_settings_add_up(tmp_path):
+    table = f"--table={tmp_path / 'none.csv'}"
+    options = held_out.parse([table, "--set", "a=1", "b=2", "--set", "c=3"])
+    assert options.set == ["a=1", "b=2", "c=3"]
+    assert held_out.parse([table]).set == []  # the list of before was not the default
+    with pytest.raises(SystemExit, match=r"^error: .*training\.bath"):
+        held_out.main([table, "--set", "training.bath=8"])
