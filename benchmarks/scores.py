@@ -81,6 +81,10 @@ def registration_scores(
                 scores[f"{name}_{way}"] = float(np.nanmean(values))
                 interval = bootstrap_interval(pair_statistic(values), n, seed)
                 intervals[f"{name}_{way}"] = interval
+    if "dice" in after:
+        gain = _finite(after["dice"], sample) - _finite(before["dice"], sample)
+        scores["dice_gain"] = float(np.nanmean(gain))
+        intervals["dice_gain"] = bootstrap_interval(pair_statistic(gain), n, seed)
     return scores | {"intervals": intervals}
 
 

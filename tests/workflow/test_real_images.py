@@ -66,17 +66,42 @@ def test_fly_wings_come_back_in_their_own_pixels(project):
         assert float(row["pixel_y"]) == pytest.approx((y + 0.5) * 480 / 96 - 0.5, abs=1e-4)
 
 
-@pytest.fixture(scope="module")
-def atria(tmp_path_factory):
-    """The example of weak supervision on LGE-MRI of left atria: all, half and no segmentations."""
-    table = FOLDER / "left_atrium_lge/subjects.csv"
+def weak_supervision(table: Path) -> tuple[dict, dict]:
+    """The example of weak supervision on a real table: all of it, and its experiment to change."""
     if not os.environ.get("LMCORE_REAL_DATA") or not table.exists():
-        pytest.skip("LMCORE_REAL_DATA names no folder with left_atrium_lge/subjects.csv")
-    project = Project(tmp_path_factory.mktemp("atria"))
+        pytest.skip(f"LMCORE_REAL_DATA names no folder with {table.parent.name}/{table.name}")
     text = (ROOT / "config/examples/weak_supervision.yaml").read_text(encoding="utf-8")
     config = yaml.safe_load(text)
     mine = config["experiments"]["mine"]
     mine["population"]["table"] = str(table)
+    return config, mine
+
+
+def test_hippocampi_overlap_more_than_by_their_centres(project):
+    """Half of the training subjects show their segmentation; test subjects were never seen."""
+    config, mine = weak_supervision(FOLDER / "hippocampus/subjects.csv")
+    mine["preprocess"]["size"] = [32, 32, 32]
+    mine["training"] |= {
+        **{"pairs": 1200, "validate_every": 300, "batch": 6, "hide": False, "threads": 1},
+        "supervision": {"weight": 3.0, "share": 0.5},
+    }
+    (project.folder / "hippocampi.yaml").write_text(yaml.safe_dump(config))
+    result = project.run("results/mine/numbers.csv", config="hippocampi.yaml")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-3000:]
+    rows = {row["name"]: row for row in read_table(project.folder / "results/mine/numbers.csv")}
+    assert 0.4 < float(rows["dice_before"]["value"]) < 0.8
+    assert float(rows["dice_gain"]["ci_low"]) > 0
+    assert float(rows["hd95_after"]["value"]) < float(rows["hd95_before"]["value"])
+    seen = read_table(project.folder / "results/mine/subjects.csv")
+    assert sum(row["split"] == "test" for row in seen) > 30
+
+
+@pytest.fixture(scope="module")
+def atria(tmp_path_factory):
+    """The example of weak supervision on LGE-MRI of left atria: all, half and no segmentations."""
+    table = FOLDER / "left_atrium_lge/subjects.csv"
+    project = Project(tmp_path_factory.mktemp("atria"))
+    config, mine = weak_supervision(table)
     mine["preprocess"]["size"] = [32, 32, 32]
     mine["training"] |= {"pairs": 240, "validate_every": 120, "threads": 1}
     (project.folder / "atria.yaml").write_text(yaml.safe_dump(config))
