@@ -82,7 +82,11 @@ def test_hippocampi_overlap_more_than_by_their_centres(project):
     config, mine = weak_supervision(FOLDER / "hippocampus/subjects.csv")
     mine["preprocess"]["size"] = [32, 32, 32]
     mine["training"] |= {
-        **{"pairs": 1200, "validate_every": 300, "batch": 6, "hide": False, "threads": 1},
+        "pairs": 1200,
+        "validate_every": 300,
+        "batch": 6,
+        "hide": False,
+        "threads": 1,
         "supervision": {"weight": 3.0, "share": 0.5},
     }
     (project.folder / "hippocampi.yaml").write_text(yaml.safe_dump(config))
