@@ -19,7 +19,7 @@ from lmcore.discovery.objective import Objective, Registrar
 from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.validation import compared, evaluate, unit_of
+from lmcore.discovery.validation import compared, evaluate, fixed_maps, unfaithfulness, unit_of
 from lmcore.errors import InputError
 from lmcore.progress import Progress
 from lmcore.seeds import derive_seed
@@ -110,6 +110,7 @@ class Training:
             self._set_units(sample, train[:SAMPLE])
         self.maps = torch.Generator().manual_seed(derive_seed(seed, "maps"))
         self.largest_shift = largest_shift
+        self.known = fixed_maps(len(validation), shape, seed, largest_shift)
         self.optimizer = torch.optim.Adam(
             self.encoder.parameters(), lr=settings.learning_rate, fused=True
         )
@@ -211,7 +212,10 @@ class Training:
             "steps": self.steps,
         }
         if self.validation:
-            row["validation_loss"], _ = self.score(self.validation)
+            row["validation_loss"] = self.score(self.validation)[0]
+            if weight := self.recipe.equivariance * self.objective.unit:
+                images = self.images(self.validation).to(self.device)
+                row["validation_loss"] += weight * unfaithfulness(self.encoder, images, self.known)
             if row["validation_loss"] < self.best:
                 self.best = row["validation_loss"]
                 state = self.encoder.state_dict()

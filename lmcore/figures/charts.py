@@ -69,7 +69,7 @@ def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
     """Training and validation loss against pairs seen; the lowest validation loss is ringed.
 
     The training loss is the whole objective (Eq. 2), the validation loss its first term, with
-    that of shapes (Eq. 8) where there is supervision.
+    that of shapes (Eq. 8) where there is supervision and that of known maps in the robust recipe.
 
     Arguments:
         table: pairs, train_loss, validation_loss.

@@ -16,7 +16,7 @@ from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.stages import HISTORY, adopt_encoder, train_encoder
 from lmcore.discovery.trainer import Training
-from lmcore.discovery.validation import evaluate
+from lmcore.discovery.validation import evaluate, unfaithfulness
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
@@ -210,6 +210,8 @@ class TestMaskAndShapes:
         assert expected > 1.01 * evaluate(*given[:4])[0]
         assert training.score(VALIDATION)[0] == expected
         training.validate()
+        weight = RECIPES[recipe].equivariance * unit
+        expected += weight and weight * unfaithfulness(training.encoder, some, training.known)
         assert training.best == training.history[-1]["validation_loss"] == expected
 
     def test_shapes(self, images, tmp_path):
