@@ -35,7 +35,7 @@ StrPath = str | os.PathLike
 VALIDATION_SUBJECTS = 12
 HISTORY = (
     *("epoch", "pairs", "train_loss", "validation_loss", "shape_loss"),
-    *("kappa", "relative_kappa", "failures"),
+    *("kappa", "relative_kappa", "failures", "kept"),
 )
 
 

@@ -19,7 +19,7 @@ from lmcore.discovery.objective import Objective, Registrar
 from lmcore.discovery.pairs import Batches, describe
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.validation import compared, evaluate, fixed_maps, unfaithfulness, unit_of
+from lmcore.discovery.validation import compared, evaluate, unit_of
 from lmcore.errors import InputError
 from lmcore.progress import Progress
 from lmcore.seeds import derive_seed
@@ -42,7 +42,7 @@ class Trained:
     """The outcome of a training.
 
     Attributes:
-        encoder: with the weights of the best validation (of the last step without validation).
+        encoder: with the weights that are kept, see `Training.run`.
         history: one row a validation, as in `model/history.csv`.
         pairs: pairs seen in all.
         seconds: spent in training steps by this process.
@@ -110,7 +110,6 @@ class Training:
             self._set_units(sample, train[:SAMPLE])
         self.maps = torch.Generator().manual_seed(derive_seed(seed, "maps"))
         self.largest_shift = largest_shift
-        self.known = fixed_maps(len(validation), shape, seed, largest_shift)
         self.optimizer = torch.optim.Adam(
             self.encoder.parameters(), lr=settings.learning_rate, fused=True
         )
@@ -212,10 +211,7 @@ class Training:
             "steps": self.steps,
         }
         if self.validation:
-            row["validation_loss"] = self.score(self.validation)[0]
-            if weight := self.recipe.equivariance * self.objective.unit:
-                images = self.images(self.validation).to(self.device)
-                row["validation_loss"] += weight * unfaithfulness(self.encoder, images, self.known)
+            row["validation_loss"], _ = self.score(self.validation)
             if row["validation_loss"] < self.best:
                 self.best = row["validation_loss"]
                 state = self.encoder.state_dict()
@@ -241,7 +237,12 @@ class Training:
         return min(losses[-patience:]) > min(losses)
 
     def run(self, checkpoint: str | os.PathLike | None = None, digest: str = "") -> Trained:
-        """Train to the end, from the checkpoint where there is a fitting one."""
+        """Train to the end, from the checkpoint where there is a fitting one.
+
+        The weights of the best validation are kept; the last ones where there is no validation,
+        and where the recipe's learning rate has fallen to nothing: the match of a few pairs
+        wavers by more than late steps improve it, and chance then keeps early weights.
+        """
         self.checkpoint = checkpoint
         if checkpoint and (state := load_checkpoint(checkpoint, digest)):
             self.restore(state)
@@ -266,12 +267,22 @@ class Training:
                     save_checkpoint(checkpoint, digest, self.state())
                 elsewhere += time.monotonic() - paused
         seconds = time.monotonic() - begin - elsewhere
-        if self.best_state:
-            self.encoder.load_state_dict(self.best_state)
-        history = [{k: v for k, v in row.items() if k != "steps"} for row in self.history]
-        best = f", best validation {self.best:.4g}" if self.best_state else ""
-        logger.info(f"{self.what}: done, {self.pairs:,} pairs{best}")
+        kept = self._keep()
+        history = [
+            {k: v for k, v in row.items() if k != "steps"} | {"kept": int(place == kept)}
+            for place, row in enumerate(self.history)
+        ]
+        pairs = history[kept]["pairs"]
+        logger.info(f"{self.what}: done, {self.pairs:,} pairs; the weights after {pairs:,} are kept")
         return Trained(self.encoder.eval(), history, self.pairs, seconds, self.pairs - pairs_before)
+
+    def _keep(self) -> int:
+        """Take the weights that are kept; which row of the history is theirs."""
+        annealed = self.recipe.annealed and self.pairs >= self.settings.pairs
+        if annealed or not self.best_state:
+            return len(self.history) - 1
+        self.encoder.load_state_dict(self.best_state)
+        return [row["validation_loss"] for row in self.history].index(self.best)
 
     def state(self) -> dict:
         """Everything a resumed training needs to end with the same bytes."""

@@ -5,7 +5,6 @@ import math
 import torch
 
 from lmcore.discovery.encoder import Encoder
-from lmcore.discovery.known_maps import Maps, equivariance_loss, move_images, random_maps
 from lmcore.discovery.objective import Registrar, Supervision, pair_mean
 from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
@@ -13,7 +12,6 @@ from lmcore.registration.matching import blocks
 from lmcore.registration.regularity import mean_condition_number
 from lmcore.registration.similarity import SIMILARITIES, Similarity, masked_match
 from lmcore.registration.windows import window_mean
-from lmcore.seeds import derive_seed
 
 ENCODED_AT_A_TIME = 16
 MEANS_AT_A_TIME = 4
@@ -121,20 +119,3 @@ def evaluate(
     if both.any():
         loss = loss + weight * shapes[both].mean()
     return float(loss), float(mean_condition_number(fitted))
-
-
-def fixed_maps(count: int, shape: tuple[int, ...], seed: int, largest_shift: float) -> Maps:
-    """Known maps of validation images, the same at every validation; see `random_maps`."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, "validation maps"))
-    return random_maps(count, shape, generator, largest_shift)
-
-
-@torch.no_grad()
-def unfaithfulness(encoder: Encoder, images: torch.Tensor, maps: Maps) -> float:
-    """How far landmarks of (N, C, *shape) images follow no known map; see `equivariance_loss`.
-
-    The match of a few validation pairs wavers by more than late steps improve it, and by it alone
-    landmarks that hardly move can seem best.
-    """
-    maps = maps.to(images.device)
-    return float(equivariance_loss(encoder(move_images(images, maps)), encoder(images), maps))

@@ -66,13 +66,13 @@ def draw_regularization(axes: Axes, table: pd.DataFrame, chosen: float) -> None:
 
 
 def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
-    """Training and validation loss against pairs seen; the lowest validation loss is ringed.
+    """Training and validation loss against pairs seen; whose weights are kept is ringed.
 
     The training loss is the whole objective (Eq. 2), the validation loss its first term, with
-    that of shapes (Eq. 8) where there is supervision and that of known maps in the robust recipe.
+    that of shapes (Eq. 8) where there is supervision.
 
     Arguments:
-        table: pairs, train_loss, validation_loss.
+        table: pairs, train_loss, validation_loss, kept.
     """
     dots = "o" if len(table) <= 60 else ""
     for column, colour, label in (
@@ -85,10 +85,10 @@ def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
                 label=label,
             )  # fmt: skip
     if table["validation_loss"].notna().any():
-        best = table.loc[table["validation_loss"].idxmin()]
+        kept = table[table["kept"] == 1]
         axes.plot(
-            best["pairs"], best["validation_loss"], "o", markersize=7, markerfacecolor="none",
-            markeredgecolor=ACCENT, label="lowest, kept",
+            kept["pairs"], kept["validation_loss"], "o", markersize=7, markerfacecolor="none",
+            markeredgecolor=ACCENT, label="weights kept",
         )  # fmt: skip
     _pairs_axis(axes)
     axes.set_ylabel("loss")

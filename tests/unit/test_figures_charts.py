@@ -74,7 +74,7 @@ def test_legend_of_the_regularization_curve_is_above_the_panel():
 def test_training_without_validation_has_one_curve_and_no_kept_state():
     table = pd.DataFrame(
         {"pairs": [10], "train_loss": [3.0], "validation_loss": [np.nan], "kappa": [2e3],
-         "failures": [0]}
+         "failures": [0], "kept": [1]}
     )  # fmt: skip
     losses, kappa = bare_axes(), bare_axes()
     charts.draw_losses(losses, table)
@@ -94,23 +94,23 @@ def test_condition_numbers_over_a_decade_have_a_logarithmic_axis(numbers, scale)
 
 
 def test_a_history_without_rows_says_that_nothing_was_trained(tmp_path, saved):
-    header = "epoch,pairs,train_loss,validation_loss,kappa,failures\n"
+    header = "epoch,pairs,train_loss,validation_loss,kappa,failures,kept\n"
     (tmp_path / "history.csv").write_text(header)
     experiment.plot_training(tmp_path / "history.csv", [tmp_path / "out.png"], "mine")
     assert "no training in this run" in [text.get_text() for text in saved[0].texts]
 
 
-def test_training_curve_rings_the_lowest_validation_loss_and_marks_failures():
+def test_training_curve_rings_whose_weights_are_kept_and_marks_failures():
     table = pd.DataFrame(
         {"pairs": [10, 20, 30], "train_loss": [3, 2, 1.0], "validation_loss": [4, 2.5, 2.7],
-         "kappa": [1e4, 5e3, 2e3], "failures": [0, 2, 0]}
+         "kappa": [1e4, 5e3, 2e3], "failures": [0, 2, 0], "kept": [0, 0, 1]}
     )  # fmt: skip
     losses, kappa = bare_axes(), bare_axes()
     charts.draw_losses(losses, table)
     charts.draw_kappa(kappa, table)
     assert losses.lines[0].get_ydata().tolist() == [3, 2, 1]
     assert losses.lines[1].get_ydata().tolist() == [4, 2.5, 2.7]
-    assert (losses.lines[2].get_xdata()[0], losses.lines[2].get_ydata()[0]) == (20, 2.5)
+    assert (losses.lines[2].get_xdata()[0], losses.lines[2].get_ydata()[0]) == (30, 2.7)
     assert kappa.lines[0].get_ydata().tolist() == [1e4, 5e3, 2e3]
     assert kappa.lines[1].get_xdata().tolist() == [20]
 

@@ -103,7 +103,7 @@ def test_every_figure_is_rendered_without_a_warning(run, recwarn):
     analysis_files(folder, names)
     pd.DataFrame(
         {"epoch": [1], "pairs": [40], "train_loss": [1.0], "validation_loss": [np.nan],
-         "kappa": [1e4], "failures": [0]}
+         "kappa": [1e4], "failures": [0], "kept": [1]}
     ).to_csv(folder / "history.csv", index=False)  # fmt: skip
     importance_table().to_csv(folder / "importance.csv", index=False)
     population, subjects = folder / "population.h5", folder / "subjects.csv"

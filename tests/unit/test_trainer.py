@@ -16,7 +16,7 @@ from lmcore.discovery.recipes import RECIPES
 from lmcore.discovery.settings import TrainingSettings
 from lmcore.discovery.stages import HISTORY, adopt_encoder, train_encoder
 from lmcore.discovery.trainer import Training
-from lmcore.discovery.validation import evaluate, unfaithfulness
+from lmcore.discovery.validation import evaluate
 from lmcore.errors import InputError
 from lmcore.files import write_csv
 from lmcore.points.landmarks import landmark_table
@@ -210,8 +210,6 @@ class TestMaskAndShapes:
         assert expected > 1.01 * evaluate(*given[:4])[0]
         assert training.score(VALIDATION)[0] == expected
         training.validate()
-        weight = RECIPES[recipe].equivariance * unit
-        expected += weight and weight * unfaithfulness(training.encoder, some, training.known)
         assert training.best == training.history[-1]["validation_loss"] == expected
 
     def test_shapes(self, images, tmp_path):
@@ -333,7 +331,7 @@ class TestWhatGoesWrong:
 
 
 class TestEarlyStopping:
-    def run(self, images, monkeypatch, losses, patience):
+    def run(self, images, monkeypatch, losses, patience, recipe="paper"):
         states, left = [], iter(losses)
 
         def evaluate(encoder, *_):
@@ -341,7 +339,8 @@ class TestEarlyStopping:
             return next(left), 1.0
 
         monkeypatch.setattr(trainer, "evaluate", evaluate)
-        settings = replace(SETTINGS, pairs=12 * len(losses), patience=patience)
+        pairs = 12 * len(losses)
+        settings = replace(SETTINGS, pairs=pairs, patience=patience, recipe=recipe)
         return training_on(images, settings).run(), states
 
     @pytest.mark.parametrize(
@@ -360,11 +359,23 @@ class TestEarlyStopping:
         trained, _ = self.run(images, monkeypatch, losses, patience)
         assert len(trained.history) == rows
 
-    def test_the_best_weights_are_kept(self, images, monkeypatch):
-        trained, states = self.run(images, monkeypatch, [3, 1, 2, 4], 2)
-        for name, value in trained.encoder.state_dict().items():
-            assert torch.equal(value, states[1][name])
-        assert not torch.equal(states[1]["linear.2.bias"], states[3]["linear.2.bias"])
+    @pytest.mark.parametrize(
+        ("recipe", "patience", "kept"),
+        [("paper", 0, 1), ("paper", 2, 1), ("robust", 2, 1), ("robust", 0, 4)],
+    )
+    def test_which_weights_are_kept(self, images, monkeypatch, recipe, patience, kept):
+        """The best; of a learning rate that has fallen to nothing the last."""
+        trained, states = self.run(images, monkeypatch, [3, 1, 2, 4, 5], patience, recipe)
+        found = trained.encoder.state_dict()
+        for place, state in enumerate(states):
+            same = all(torch.equal(value, state[name]) for name, value in found.items())
+            assert same == (place == kept)
+        rows = range(len(states))
+        assert [row["kept"] for row in trained.history] == [int(place == kept) for place in rows]
+
+    def test_without_validation_the_last_weights_are_kept(self, images):
+        rows = training_on(images, validation=[]).run().history
+        assert [row["kept"] for row in rows] == [0] * (len(rows) - 1) + [1]
 
 
 class TestStart:

@@ -11,13 +11,7 @@ from lmcore.discovery.encoder import LandmarkEncoder
 from lmcore.discovery.heatmaps import HeatmapEncoder
 from lmcore.discovery.objective import Objective, Registrar, Supervision
 from lmcore.discovery.settings import TrainingSettings
-from lmcore.discovery.validation import (
-    compared,
-    evaluate,
-    fixed_maps,
-    unfaithfulness,
-    unregistered_match,
-)
+from lmcore.discovery.validation import compared, evaluate, unregistered_match
 from lmcore.registration import matching
 from lmcore.registration.similarity import SIMILARITIES
 
@@ -224,28 +218,3 @@ class TestEvaluate:
         assert loss == pytest.approx(np.mean(values), rel=1e-4)
         fitted = Registrar(shape).fit(landmarks[[0, 2]])
         assert kappa == pytest.approx(fitted.condition_number.mean().item(), rel=1e-6)
-
-
-class TestUnfaithfulness:
-    points = torch.tensor([[0.3, -0.2], [-0.4, 0.1]]).expand(3, -1, -1)
-
-    def test_landmarks_that_stay_where_the_image_moves(self, blobs):
-        images, maps = torch.from_numpy(blobs(3, SHAPES[0])), fixed_maps(3, SHAPES[0], 7, 0.1)
-        expected = (maps(self.points) - self.points).square().sum(-1).mean().item()
-        found = unfaithfulness(lambda _: self.points, images, maps)
-        assert found == pytest.approx(expected, rel=1e-5)
-        assert found > 1e-3
-
-    def test_landmarks_that_follow(self, blobs):
-        images, maps = torch.from_numpy(blobs(3, SHAPES[0])), fixed_maps(3, SHAPES[0], 7, 0.1)
-
-        def following(given):
-            return self.points if torch.equal(given, images) else maps.inverse(self.points)
-
-        assert unfaithfulness(following, images, maps) < 1e-7
-
-    def test_maps_are_always_the_same(self):
-        one, two, other = (fixed_maps(3, SHAPES[1], seed, 0.1) for seed in (7, 7, 8))
-        assert torch.equal(one.matrix, two.matrix)
-        assert torch.equal(one.amplitude, two.amplitude)
-        assert not torch.equal(one.matrix, other.matrix)
