@@ -273,7 +273,9 @@ class Training:
             for place, row in enumerate(self.history)
         ]
         pairs = history[kept]["pairs"]
-        logger.info(f"{self.what}: done, {self.pairs:,} pairs; the weights after {pairs:,} are kept")
+        logger.info(
+            f"{self.what}: done, {self.pairs:,} pairs; the weights after {pairs:,} are kept"
+        )
         return Trained(self.encoder.eval(), history, self.pairs, seconds, self.pairs - pairs_before)
 
     def _keep(self) -> int:
