@@ -7,7 +7,7 @@ from lmcore.errors import InputError
 from lmcore.population.build_images import image_records, suitable_size
 from lmcore.population.build_volumes import survey_volumes, volume_records
 from lmcore.population.checks import check_settings, check_training
-from lmcore.population.preprocessing import Preprocessing
+from lmcore.population.preprocessing import DEFAULT_MARGIN, Preprocessing
 from lmcore.population.region import Medoid, region_mask
 from lmcore.population.splits import draw_splits, write_splits
 from lmcore.population.store import Record, write_population
@@ -124,7 +124,8 @@ def _preprocessing(
     if given is not None:
         return given
     size = settings["size"] or suitable_size(subjects, workers)
-    return Preprocessing(tuple(size), settings["intensity"])
+    margin = DEFAULT_MARGIN if settings["margin"] is None else settings["margin"]
+    return Preprocessing(tuple(size), settings["intensity"], margin)
 
 
 def _watched(

@@ -51,7 +51,7 @@ def _prepare(subject: Subject, preprocessing: Preprocessing, label: int | None) 
     if path is None:
         return Record(image, affine, array.shape)
     mask = _read_mask(path, array.shape, subject, label)
-    segmentation = prepare_mask(mask, preprocessing.size)
+    segmentation = prepare_mask(mask, preprocessing)
     check_prepared(segmentation, path)
     return Record(image, affine, array.shape, segmentation, distance_transform(segmentation, 1.0))
 

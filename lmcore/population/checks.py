@@ -12,6 +12,7 @@ from lmcore.population.table import Subject, is_volume, name_persons, name_some
 # Keys of `preprocess`, and what they are where nobody sets them
 DEFAULTS = {
     "size": None,
+    "margin": None,
     "spacing": None,
     "reflect": None,
     "align": "image",
@@ -21,7 +22,7 @@ DEFAULTS = {
     "intensity_over": "subject",
     "region": None,
 }
-OF_IMAGES = ("size", "intensity")
+OF_IMAGES = ("size", "margin", "intensity")
 IMAGE_INTENSITIES = ("border", "percentile")
 VOLUME_INTENSITIES = (*IMAGE_INTENSITIES, "window", "z_score")
 
@@ -166,6 +167,11 @@ def _check_volumes(subjects: Sequence[Subject], settings: Mapping) -> None:
         raise InputError(
             f"preprocess.size: {settings['size']} is not a depth, a height and a width, "
             "and the table holds volumes"
+        )
+    if settings["margin"] is not None:
+        raise InputError(
+            "preprocess.margin is for 2D images, and the table holds volumes; what is around "
+            "theirs is decided by preprocess.crop"
         )
     spacing = settings["spacing"]
     if spacing is not None and not 0 < spacing < math.inf:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 
 LARGEST_SIDE = 4096  # pixels, as the configuration allows
+LARGEST_MARGIN = 0.25
+# As far as known maps shift: an object that fills its image is then not cut, and landmarks tell
+# where they are by what they see of it.
+DEFAULT_MARGIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,12 @@ class Preprocessing:
     Attributes:
         size: (H, W) of the population's grid.
         intensity: how intensities are normalised, see `normalise_intensity`.
+        margin: what stays free on each side, as a share of the grid's height and width.
     """
 
     size: tuple[int, int]
     intensity: str = "border"
+    margin: float = 0.0
 
     def __post_init__(self):
         sides = all(type(n) is int and 2 <= n <= LARGEST_SIDE for n in self.size)
@@ -43,6 +49,15 @@ class Preprocessing:
                 f"preprocess.intensity: '{self.intensity}' is none of "
                 f"{', '.join(IMAGE_INTENSITIES)} (of 2D images)"
             )
+        if not 0 <= self.margin <= LARGEST_MARGIN:
+            raise InputError(
+                f"preprocess.margin: {self.margin} is no share from 0 to {LARGEST_MARGIN}"
+            )
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """(H, W) of what images are fitted into, in the middle of the grid."""
+        return tuple(n - 2 * round(self.margin * n) for n in self.size)
 
     def to_dict(self) -> dict:
         """Plain types only, for JSON and for `torch.load(weights_only=True)`."""
@@ -55,7 +70,7 @@ class Preprocessing:
             from lmcore.population.volume_preprocessing import VolumePreprocessing
 
             return VolumePreprocessing.from_dict(content)
-        return cls(size=tuple(content["size"]), intensity=content["intensity"])
+        return cls(**content | {"size": tuple(content["size"])})
 
 
 def prepare_image(array: np.ndarray, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
@@ -72,30 +87,31 @@ def prepare_image(array: np.ndarray, preprocessing: Preprocessing) -> tuple[np.n
         original's; (0, 0) is the centre of the top left pixel in both.
     """
     values, background = normalise_intensity(array, preprocessing.intensity)
-    image, affine = _letterbox(values, preprocessing.size, background)
+    image, affine = _letterbox(values, preprocessing, background)
     return np.clip(image, 0.0, 1.0)[None], affine
 
 
-def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def prepare_mask(mask: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Letterbox a segmentation as its image: a pixel belongs to it if half of its area does.
 
     Arguments:
         mask: (h, w) bool.
-        size: (H, W) of the population's grid.
+        preprocessing: the population's.
     Returns:
         (H, W) uint8, 0 or 1.
     """
-    share, _ = _letterbox(mask.astype(np.float32), size, 0.0)
+    share, _ = _letterbox(mask.astype(np.float32), preprocessing, 0.0)
     return (share >= 0.5).astype(np.uint8)
 
 
 def _letterbox(
-    values: np.ndarray, size: tuple[int, int], background: float
+    values: np.ndarray, preprocessing: Preprocessing, background: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) float32, and the (3, 3) affine back to the pixels of (h, w)."""
-    scale = min(size[0] / values.shape[0], size[1] / values.shape[1])
+    size, inner = preprocessing.size, preprocessing.inner
+    scale = min(inner[0] / values.shape[0], inner[1] / values.shape[1])
     height, width = (
-        min(grid, max(1, round(n * scale))) for n, grid in zip(values.shape, size, strict=True)
+        min(room, max(1, round(n * scale))) for n, room in zip(values.shape, inner, strict=True)
     )
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     # Pillow widens the bilinear kernel by the factor of shrinking

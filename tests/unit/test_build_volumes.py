@@ -355,6 +355,7 @@ def test_scans_outside_the_box(table, tmp_path):
     ("settings", "expected"),
     [
         ({"size": [32, 40]}, "preprocess.size: [32, 40] is not a depth"),
+        ({"margin": 0.1}, "preprocess.margin is for 2D images, and the table holds volumes"),
         ({"spacing": 0}, "preprocess.spacing: 0 mm"),
         ({"spacing": -1.0}, "preprocess.spacing: -1.0 mm"),
         ({"reflect": "right"}, "preprocess.reflect: no subject's side is 'right'; they are L, R"),

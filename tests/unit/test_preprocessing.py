@@ -9,7 +9,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from lmcore.errors import InputError
 from lmcore.points.geometry import apply_affine
 from lmcore.population.intensity import normalise_intensity
-from lmcore.population.preprocessing import Preprocessing, automatic_size, prepare_image
+from lmcore.population.preprocessing import (
+    Preprocessing,
+    automatic_size,
+    prepare_image,
+    prepare_mask,
+)
 from lmcore.population.readers import read_image
 
 REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
@@ -79,6 +84,41 @@ def test_the_affine_puts_the_edges_of_the_content_on_the_edges_of_the_original(s
     scale = min(size[0] / shape[0], size[1] / shape[1])
     assert abs((right - left) - scale * shape[1]) <= 0.5
     assert abs((bottom - top) - scale * shape[0]) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "margin", "inner"),
+    [
+        ((300, 100), (128, 64), 0.1, (102, 52)),  # 12.8 and 6.4 pixels on each side
+        ((60, 90), (64, 96), 0.25, (32, 48)),
+        ((64, 48), (64, 48), 0.0, (64, 48)),
+    ],
+)
+def test_the_margin_stays_free(shape, size, margin, inner):
+    preprocessing = Preprocessing(size, margin=margin)
+    assert preprocessing.inner == inner
+    centre = 0.3 * (shape[1] - 1), 0.6 * (shape[0] - 1)
+    array = blob_image(shape, centre, sigma=0.07 * max(shape))
+    image, affine = prepare_image(array, preprocessing)
+    # the closed form of what fits into the inner box and lies in the middle of the grid
+    scale = min(inner[0] / shape[0], inner[1] / shape[1])
+    top, left = apply_affine(np.linalg.inv(affine), [[-0.5, -0.5]])[0][::-1] + 0.5
+    height, width = round(scale * shape[0]), round(scale * shape[1])
+    assert (top, left) == pytest.approx(((size[0] - height) // 2, (size[1] - width) // 2))
+    outside = np.ones(size, bool)
+    outside[round(top) :, round(left) :][:height, :width] = False
+    np.testing.assert_array_equal(image[0][outside], 0.5)
+    original, _ = normalise_intensity(array, "border")
+    found = apply_affine(affine, centroid(image[0])[None])[0]
+    np.testing.assert_allclose(found, centroid(original), atol=0.03 * affine[0, 0])
+    mask = prepare_mask(np.ones(shape, bool), preprocessing)
+    np.testing.assert_array_equal(mask == 1, ~outside)
+
+
+@pytest.mark.parametrize("margin", [-0.01, 0.26, float("nan")])
+def test_a_margin_that_is_none(margin):
+    with pytest.raises(InputError, match=r"preprocess\.margin: .* is no share from 0 to 0\.25"):
+        Preprocessing((32, 32), margin=margin)
 
 
 def test_same_size_changes_no_pixel():
@@ -196,10 +236,15 @@ def test_automatic_size_of_the_users_length():
 
 
 def test_preprocessing_survives_json():
-    preprocessing = Preprocessing((96, 128), "percentile")
+    preprocessing = Preprocessing((96, 128), "percentile", 0.1)
     content = json.loads(json.dumps(preprocessing.to_dict()))
-    assert content == {"size": [96, 128], "intensity": "percentile"}
+    assert content == {"size": [96, 128], "intensity": "percentile", "margin": 0.1}
     assert Preprocessing.from_dict(content) == preprocessing
+
+
+def test_preprocessing_from_before_there_were_margins():
+    content = {"size": [96, 128], "intensity": "border"}
+    assert Preprocessing.from_dict(content) == Preprocessing((96, 128), margin=0.0)
 
 
 @pytest.mark.parametrize("size", [(128,), (1, 128), (128, "64"), (128, 64.5), (3, 4, 5)])

@@ -217,12 +217,13 @@ def test_preprocess_population(table, tmp_path):
     assert counts == {(s, k): {"train": 3}.get(s, 1) for s in FRACTIONS for k in "ab"}
     with Population(population_path) as population:
         assert population.shape == (32, 48)
-        assert Preprocessing.from_dict(population.preprocessing) == Preprocessing((32, 48))
+        preprocessing = Preprocessing((32, 48), margin=0.1)
+        assert Preprocessing.from_dict(population.preprocessing) == preprocessing
         assert population.digest == "d"
         assert population.original_shapes[[1, 2]].tolist() == [[70, 100], [80, 64]]
         images = population.images(range(10))
         for n, subject in enumerate(read_subjects(table)):
-            image, affine = prepare_image(read_image(subject.image_path), Preprocessing((32, 48)))
+            image, affine = prepare_image(read_image(subject.image_path), preprocessing)
             np.testing.assert_array_equal(images[n], image)
             np.testing.assert_array_equal(population.affines[n], affine)
             # the box comes back to its place in the original
