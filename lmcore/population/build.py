@@ -123,8 +123,8 @@ def _preprocessing(
         return survey_volumes(subjects, training, settings, label, given, workers)
     if given is not None:
         return given
-    size = settings["size"] or suitable_size(subjects, workers)
     margin = DEFAULT_MARGIN if settings["margin"] is None else settings["margin"]
+    size = settings["size"] or suitable_size(subjects, margin, workers)
     return Preprocessing(tuple(size), settings["intensity"], margin)
 
 

@@ -19,8 +19,8 @@ from lmcore.population.store import Record
 from lmcore.population.table import Subject
 
 
-def suitable_size(subjects: Sequence[Subject], workers: int) -> tuple[int, int]:
-    """A size from the images' headers; a file without one is reported on reading."""
+def suitable_size(subjects: Sequence[Subject], margin: float, workers: int) -> tuple[int, int]:
+    """`automatic_size` by the images' headers; a file without one is reported on reading."""
 
     def shape_or_none(subject: Subject) -> tuple[int, int] | None:
         try:
@@ -29,7 +29,7 @@ def suitable_size(subjects: Sequence[Subject], workers: int) -> tuple[int, int]:
             return None
 
     shapes = list(map_in_order(shape_or_none, subjects, workers))
-    return automatic_size([shape for shape in shapes if shape] or [(1, 1)])
+    return automatic_size([shape for shape in shapes if shape] or [(1, 1)], margin)
 
 
 def image_records(

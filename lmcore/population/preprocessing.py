@@ -132,22 +132,29 @@ def _letterbox(
 
 
 def automatic_size(
-    shapes: Sequence[tuple[int, int]], longest: int = 128, multiple: int = 16, least: int = 64
+    shapes: Sequence[tuple[int, int]],
+    margin: float = 0.0,
+    longest: int = 128,
+    multiple: int = 16,
+    least: int = 64,
 ) -> tuple[int, int]:
-    """A grid for a population, of the median aspect ratio of its images.
+    """A grid for a population, of the median aspect ratio of its images and a margin around it.
 
     Arguments:
         shapes: (h, w) of each original image.
-        longest: length of the longer side, in pixels.
-        multiple: the shorter side is rounded to a multiple of this: the encoder halves
-            the image four times.
-        least: the least length of the shorter side; in a narrower frame a long object could not
-            turn without leaving it.
+        margin: what stays free on each side, as a share of the grid's side.
+        longest: length of the longer side within the margin, in pixels.
+        multiple: sides are rounded to a multiple of this: the encoder halves the image four times.
+        least: the least length of the shorter side within the margin; in a narrower frame a long
+            object could not turn without leaving it.
     Returns:
         (H, W).
     """
     # The median of logarithms, so that turning every image turns the grid
     ratio = math.exp(np.median([math.log(h / w) for h, w in shapes]))
-    shorter = longest * min(ratio, 1 / ratio)
-    shorter = max(least, multiple * math.floor(shorter / multiple + 0.5))
+    shorter = max(least, longest * min(ratio, 1 / ratio))
+    longest, shorter = (
+        multiple * math.floor(side / (1 - 2 * margin) / multiple + 0.5)
+        for side in (longest, shorter)
+    )
     return (longest, shorter) if ratio >= 1 else (shorter, longest)

@@ -231,6 +231,19 @@ def test_automatic_size(shapes, size):
     assert automatic_size(shapes) == size
 
 
+@pytest.mark.parametrize(
+    ("shape", "size", "inner"),
+    [
+        ((600, 200), (160, 80), (128, 64)),
+        ((480, 632), (128, 160), (102, 128)),
+        ((100, 100), (160, 160), (128, 128)),
+    ],
+)
+def test_automatic_size_with_a_margin_loses_no_pixel_to_it(shape, size, inner):
+    assert automatic_size([shape], 0.1) == size
+    assert Preprocessing(size, margin=0.1).inner == inner
+
+
 def test_automatic_size_of_the_users_length():
     assert automatic_size([(100, 260)], longest=256) == (96, 256)
 
