@@ -239,7 +239,7 @@ def test_size_that_suits_the_images(table, tmp_path):
     shapes = [read_image(s.image_path).shape for s in read_subjects(table)]
     ratio = np.exp(np.median([np.log(h / w) for h, w in shapes]))
     with Population(population_path) as population:
-        assert population.shape == (128, 16 * round(128 / ratio / 16))
+        assert population.shape == (160, 16 * round(160 / ratio / 16))
         assert population.preprocessing["intensity"] == "percentile"
 
 
