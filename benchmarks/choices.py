@@ -29,7 +29,7 @@ PAPER_REGULARIZATION = 1e-6
 # Learned landmarks in 2D for classes, as the diatoms have, in 2D otherwise, and in 3D.
 LANDMARKS_OF_CLASSES, LANDMARKS_2D, LANDMARKS_3D = 16, 20, 32
 # Pixels of all pairs to see, so that a training takes some ten minutes on two cores at most.
-TRAINING_PIXELS = {2: 4e9, 3: 2.5e9}
+TRAINING_PIXELS = {2: 2.8e9, 3: 2.5e9}
 # Pixels of the pairs of a step, for the memory.
 STEP_PIXELS = 3.2e6
 
