@@ -1,6 +1,6 @@
 """Are the landmarks worth having? Accuracy on any table of images, beside what else one would use.
 
-One encoder is trained on 60 % of the subjects, images alone (a tenth of them decides when to stop);
+One encoder is trained on 60 % of the subjects, images alone (a tenth of them validates);
 every score comes from the other 40 %. The last line is one JSON object; keys that do not apply are
 null. Percentages:
 
@@ -14,7 +14,8 @@ balanced_accuracy, pixel_pca_balanced_accuracy, fourier_balanced_accuracy: one t
 all (support vectors, radial kernel), repeated 5-fold cross-validation inside the unseen subjects.
 
 equivariance_median_percent, equivariance_p95_percent: distance of the landmarks of a mapped image
-from the mapped landmarks of the image, in percent of the image's width; rotation up to 15 degrees,
+from the mapped landmarks of the image, in percent of the prepared image's width, the frame with its
+margin; rotation up to 15 degrees,
 shift up to 10 % of each side and scale 0.85 to 1.15 drawn together (each alone, and a smooth
 deformation: `equivariance`); landmarks that leave the frame do not count.
 

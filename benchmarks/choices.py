@@ -21,14 +21,15 @@ PARTS = {
     "local": {"local": False},
     "equivariance": {"equivariance": 0.0},  # nor copies, which are made for it
     "copies": {"copies": False},
-    "annealed": {"annealed": False},
+    "annealed": {"annealed": False},  # the best weights are then kept in place of the last
 }
 # The paper's recipe weighs kappa itself; config.yaml's toy experiment has this weight, and the
 # grid of its diatoms has it in the middle. The robust recipe has the schema's default.
 PAPER_REGULARIZATION = 1e-6
 # Learned landmarks in 2D for classes, as the diatoms have, in 2D otherwise, and in 3D.
 LANDMARKS_OF_CLASSES, LANDMARKS_2D, LANDMARKS_3D = 16, 20, 32
-# Pixels of all pairs to see, so that a training takes some ten minutes on two cores at most.
+# Pixels of all pairs to see, where that is less than the default of one's own images, so that a
+# training takes some ten minutes on two cores.
 TRAINING_PIXELS = {2: 2.8e9, 3: 2.5e9}
 # Pixels of the pairs of a step, for the memory.
 STEP_PIXELS = 3.2e6

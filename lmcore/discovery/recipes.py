@@ -18,7 +18,8 @@ class Recipe:
             map of the image takes them.
         copies: whether every second step compares moved copies of the images, with their masks
             and shapes, in place of the images.
-        annealed: whether the learning rate warms up, then falls to zero along a cosine.
+        annealed: whether the learning rate warms up, then falls to zero along a cosine; the last
+            weights are then kept.
     """
 
     head: str

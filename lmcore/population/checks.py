@@ -168,7 +168,7 @@ def _check_volumes(subjects: Sequence[Subject], settings: Mapping) -> None:
             f"preprocess.size: {settings['size']} is not a depth, a height and a width, "
             "and the table holds volumes"
         )
-    if settings["margin"] is not None:
+    if settings["margin"]:
         raise InputError(
             "preprocess.margin is for 2D images, and the table holds volumes; what is around "
             "theirs is decided by preprocess.crop"

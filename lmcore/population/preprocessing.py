@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE = 4096  # pixels, as the configuration allows
 LARGEST_MARGIN = 0.25
-# As far as known maps shift: an object that fills its image is then not cut, and landmarks tell
+# As far as known maps shift: an object that fills its image is then hardly cut, and landmarks tell
 # where they are by what they see of it.
 DEFAULT_MARGIN = 0.1
 
@@ -143,10 +143,10 @@ def automatic_size(
     Arguments:
         shapes: (h, w) of each original image.
         margin: what stays free on each side, as a share of the grid's side.
-        longest: length of the longer side within the margin, in pixels.
+        longest: about the length of the longer side within the margin, in pixels.
         multiple: sides are rounded to a multiple of this: the encoder halves the image four times.
-        least: the least length of the shorter side within the margin; in a narrower frame a long
-            object could not turn without leaving it.
+        least: about the least length of the shorter side within the margin; in a narrower frame a
+            long object could not turn without leaving it.
     Returns:
         (H, W).
     """

@@ -78,7 +78,7 @@ def quick(monkeypatch):
 
 def run(capsys, folder, *arguments) -> dict:
     table = ["--table", str(folder / "subjects.csv"), "--size", "33", "65", "--threads", "1"]
-    accuracy.main([*table, *arguments])
+    accuracy.main([*table, "--set", "preprocess.margin=0", *arguments])
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
@@ -213,7 +213,9 @@ def test_volumes_have_shorter_trainings_and_no_hand_placed_landmarks(blobs):
     command = ["--table", str(blobs / "subjects.csv")]
     options = accuracy.parse(command)
     small = choices.training_settings(choices.configured(options, (96, 128)))
-    assert (small.pairs, small.batch, small.grid_stride, small.landmarks) == (300_000, 12, 4, 20)
+    assert (small.pairs, small.batch, small.grid_stride, small.landmarks) == (200_000, 12, 4, 20)
+    larger = choices.configured(options, (128, 160))
+    assert larger["training"]["pairs"] == 136_718  # 2.8e9 pixels of pairs
     volume = choices.training_settings(choices.configured(options, (64, 64, 64)))
     assert (volume.pairs, volume.batch, volume.grid_stride, volume.landmarks) == (9536, 4, 2, 32)
     classes = accuracy.parse([*command, "--class", "kind"])
@@ -227,10 +229,10 @@ def test_points_go_to_the_originals_pixels_and_back(blobs, tmp_path, quick):
     assert len(subjects) == len(read_subjects(options.table)) == 30
     assert sorted(split.seen + split.unseen) == list(range(30))
     with tables.Population(path) as population:
-        # letterboxed: the width fits, 64 of 130 pixels; its 32 or 33 rows are in the middle
-        points = np.array([[[-1.0, 0.0], [1.0, 0.0]]])
+        # letterboxed: the width fits, 52 of 64 pixels between margins; its rows are in the middle
+        points = np.array([[[-1.0, 0.0], [1.0, 0.0]]]) * 51 / 63
         found = tables.to_original(points, population, [3])
-        step = WIDTH / 64
+        step = WIDTH / 52
         np.testing.assert_allclose(found[0, :, 0], [(step - 1) / 2, WIDTH - 1 - (step - 1) / 2])
         np.testing.assert_allclose(found[0, :, 1], (HEIGHT - 1) / 2, atol=step / 2)
         np.testing.assert_allclose(tables.to_normalised(found, population, [3]), points, atol=1e-12)

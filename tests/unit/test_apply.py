@@ -17,7 +17,7 @@ from lmcore.errors import InputError
 from lmcore.population.build import preprocess_population
 
 SIZE = (32, 48)
-PREPROCESSING = {"size": list(SIZE), "intensity": "border"}
+PREPROCESSING = {"size": list(SIZE), "intensity": "border", "margin": 0.1}
 
 
 def write_blob(path, shape, centre, width=5.0):
@@ -137,7 +137,8 @@ def test_command_line_finds_what_the_workflow_finds(tmp_path, model, images):
     expected, found = (pd.read_csv(tmp_path / name) for name in ("all.csv", "found.csv"))
     assert found["subject"].tolist() == expected["subject"].tolist()
     assert list(found) == list(expected)
-    pd.testing.assert_frame_equal(found, expected, atol=1e-4, rtol=0)
+    # float32, and a pixel of the frame is up to three of the original's
+    pd.testing.assert_frame_equal(found, expected, atol=1e-3, rtol=0)
     assert found.groupby("landmark")["x"].std().min() > 1e-3
 
 

@@ -71,7 +71,7 @@ def test_legend_of_the_regularization_curve_is_above_the_panel():
     assert legend.x1 <= figure.bbox.x1
 
 
-def test_training_without_validation_has_one_curve_and_no_kept_state():
+def test_training_without_validation_has_one_curve_and_no_ring():
     table = pd.DataFrame(
         {"pairs": [10], "train_loss": [3.0], "validation_loss": [np.nan], "kappa": [2e3],
          "failures": [0], "kept": [1]}

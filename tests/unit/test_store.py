@@ -343,11 +343,14 @@ def test_real_diatoms(tmp_path):
     preprocess_population(table, folder, settings, FRACTIONS, "genus", 1, *paths)
     with Population(paths[0]) as population:
         assert len(population) == 25
-        assert population.shape == (128, 64)
+        assert population.shape == (160, 80)
         images = population.images(range(25))
         assert images.min() >= 0
         assert images.max() <= 1
-        background = np.median(images[:, 0, :, 0], axis=1)
+        # the valves' own background, not what is beside their images
+        rows, columns = images[:, 0, 16:-16].shape[1:]
+        assert (rows, columns) == (128, 80)
+        background = np.median(images[:, 0, 16], axis=1)
         np.testing.assert_allclose(background, 0.5, atol=0.2)
         grid = np.array([[0, 0], np.array(population.shape[::-1]) - 1])
         corners = apply_affine(population.affines, np.tile(grid, (25, 1, 1)))
