@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lmcore.errors import InputError
-from lmcore.population.build_images import image_records, suitable_size
+from lmcore.population.build_images import image_records, suitable_preprocessing
 from lmcore.population.build_volumes import survey_volumes, volume_records
 from lmcore.population.checks import check_settings, check_training
-from lmcore.population.preprocessing import DEFAULT_MARGIN, Preprocessing
+from lmcore.population.preprocessing import Preprocessing
 from lmcore.population.region import Medoid, region_mask
 from lmcore.population.splits import draw_splits, write_splits
 from lmcore.population.store import Record, write_population
@@ -123,9 +123,7 @@ def _preprocessing(
         return survey_volumes(subjects, training, settings, label, given, workers)
     if given is not None:
         return given
-    margin = DEFAULT_MARGIN if settings["margin"] is None else settings["margin"]
-    size = settings["size"] or suitable_size(subjects, margin, workers)
-    return Preprocessing(tuple(size), settings["intensity"], margin)
+    return suitable_preprocessing(subjects, settings, workers)
 
 
 def _watched(

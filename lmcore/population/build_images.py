@@ -1,6 +1,6 @@
 """The records of a population of 2D images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -9,6 +9,7 @@ from lmcore.errors import InputError
 from lmcore.population.parallel import for_every_subject, map_in_order
 from lmcore.population.preprocessing import (
     Preprocessing,
+    automatic_margin,
     automatic_size,
     prepare_image,
     prepare_mask,
@@ -19,17 +20,22 @@ from lmcore.population.store import Record
 from lmcore.population.table import Subject
 
 
-def suitable_size(subjects: Sequence[Subject], margin: float, workers: int) -> tuple[int, int]:
-    """`automatic_size` by the images' headers; a file without one is reported on reading."""
+def suitable_preprocessing(
+    subjects: Sequence[Subject], settings: Mapping, workers: int
+) -> Preprocessing:
+    """What the settings say of images; size and margin, where they say none, by their headers."""
 
     def shape_or_none(subject: Subject) -> tuple[int, int] | None:
         try:
             return read_shape(subject.image_path)
         except InputError:
-            return None
+            return None  # reported on reading
 
-    shapes = list(map_in_order(shape_or_none, subjects, workers))
-    return automatic_size([shape for shape in shapes if shape] or [(1, 1)], margin)
+    found = map_in_order(shape_or_none, subjects, workers)
+    shapes = [shape for shape in found if shape] or [(1, 1)]
+    margin = automatic_margin(shapes) if settings["margin"] is None else settings["margin"]
+    size = settings["size"] or automatic_size(shapes, margin)
+    return Preprocessing(tuple(size), settings["intensity"], margin)
 
 
 def image_records(

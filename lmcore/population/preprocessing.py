@@ -20,7 +20,7 @@ LARGEST_SIDE = 4096  # pixels, as the configuration allows
 LARGEST_MARGIN = 0.25
 # As far as known maps shift: an object that fills its image is then hardly cut, and landmarks tell
 # where they are by what they see of it.
-DEFAULT_MARGIN = 0.1
+MARGIN_OF_CROPPED = 0.1
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,15 @@ def _letterbox(
         ]
     )
     return image, affine
+
+
+def automatic_margin(shapes: Sequence[tuple[int, int]]) -> float:
+    """The margin for images (h, w) of these shapes.
+
+    Images of several shapes were cropped to their objects, which then fill them; in those of one
+    shape, a camera's, objects lie with room around them.
+    """
+    return MARGIN_OF_CROPPED if len(set(shapes)) > 1 else 0.0
 
 
 def automatic_size(

@@ -78,7 +78,7 @@ def quick(monkeypatch):
 
 def run(capsys, folder, *arguments) -> dict:
     table = ["--table", str(folder / "subjects.csv"), "--size", "33", "65", "--threads", "1"]
-    accuracy.main([*table, "--set", "preprocess.margin=0", *arguments])
+    accuracy.main([*table, *arguments])
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
@@ -229,10 +229,10 @@ def test_points_go_to_the_originals_pixels_and_back(blobs, tmp_path, quick):
     assert len(subjects) == len(read_subjects(options.table)) == 30
     assert sorted(split.seen + split.unseen) == list(range(30))
     with tables.Population(path) as population:
-        # letterboxed: the width fits, 52 of 64 pixels between margins; its rows are in the middle
-        points = np.array([[[-1.0, 0.0], [1.0, 0.0]]]) * 51 / 63
+        # letterboxed: the width fits, 64 of 130 pixels; its 32 or 33 rows are in the middle
+        points = np.array([[[-1.0, 0.0], [1.0, 0.0]]])
         found = tables.to_original(points, population, [3])
-        step = WIDTH / 52
+        step = WIDTH / 64
         np.testing.assert_allclose(found[0, :, 0], [(step - 1) / 2, WIDTH - 1 - (step - 1) / 2])
         np.testing.assert_allclose(found[0, :, 1], (HEIGHT - 1) / 2, atol=step / 2)
         np.testing.assert_allclose(tables.to_normalised(found, population, [3]), points, atol=1e-12)

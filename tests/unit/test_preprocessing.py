@@ -11,8 +11,9 @@ from lmcore.errors import InputError
 from lmcore.points.geometry import apply_affine
 from lmcore.population.intensity import normalise_intensity
 from lmcore.population.preprocessing import (
-    DEFAULT_MARGIN,
+    MARGIN_OF_CROPPED,
     Preprocessing,
+    automatic_margin,
     automatic_size,
     prepare_image,
     prepare_mask,
@@ -117,8 +118,9 @@ def test_the_margin_stays_free(shape, size, margin, inner):
     np.testing.assert_array_equal(mask == 1, ~outside)
 
 
-def test_the_margin_is_as_wide_as_known_maps_shift():
-    assert DEFAULT_MARGIN == LARGEST_SHIFT
+def test_images_of_several_shapes_get_a_margin_as_wide_as_known_maps_shift():
+    assert automatic_margin([(60, 80), (60, 80), (60, 81)]) == LARGEST_SHIFT
+    assert automatic_margin([(60, 80)] * 3) == 0
 
 
 @pytest.mark.parametrize("margin", [-0.01, 0.26, float("nan")])
@@ -281,7 +283,7 @@ def test_an_unknown_intensity():
 @pytest.mark.parametrize(
     "name", ["diatoms_4genus/Eunotia/Eunotia_0001.jpg", "fly_wings/images/63001.jpg"]
 )
-@pytest.mark.parametrize("margin", [0.0, DEFAULT_MARGIN])
+@pytest.mark.parametrize("margin", [0.0, MARGIN_OF_CROPPED])
 def test_real_images_agree_with_an_independent_resampling(name, margin):
     array = read_image(Path(REAL_DATA) / name)
     size = automatic_size([array.shape], margin)

@@ -59,12 +59,11 @@ def test_fly_wings_come_back_in_their_own_pixels(project):
     assert numbers["registration_loss_ratio"] < 1
     rows = read_table(project.folder / "results/real/landmarks/all.csv")
     assert {row["subject"] for row in rows} == {row["subject"] for row in read_table(table)}
-    # in a frame of 128 x 160, 13 and 16 of which are free on each side, 632 x 480 pixels fit as
-    # 97 x 128, from row 15 and column 16 on
+    # 632 x 480 pixels fit into 96 x 128 as 96 x 126, with one column of padding on either side
     for row in rows[::50]:
-        x, y = float(row["i"]) - 16, float(row["j"]) - 15
-        assert float(row["pixel_x"]) == pytest.approx((x + 0.5) * 632 / 128 - 0.5, abs=1e-4)
-        assert float(row["pixel_y"]) == pytest.approx((y + 0.5) * 480 / 97 - 0.5, abs=1e-4)
+        x, y = float(row["i"]) - 1, float(row["j"])
+        assert float(row["pixel_x"]) == pytest.approx((x + 0.5) * 632 / 126 - 0.5, abs=1e-4)
+        assert float(row["pixel_y"]) == pytest.approx((y + 0.5) * 480 / 96 - 0.5, abs=1e-4)
 
 
 def weak_supervision(table: Path) -> tuple[dict, dict]:
