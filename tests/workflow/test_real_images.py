@@ -44,7 +44,7 @@ def test_diatoms_with_their_genus(project):
         project,
         FOLDER / "diatoms_4genus/subjects.csv",
         "all",
-        20000,
+        10000,
         ", class: genus",
         "{clustering: {}, classification: {repeats: 1}}",
     )
