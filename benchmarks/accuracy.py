@@ -15,9 +15,9 @@ all (support vectors, radial kernel), repeated 5-fold cross-validation inside th
 
 equivariance_median_percent, equivariance_p95_percent: distance of the landmarks of a mapped image
 from the mapped landmarks of the image, in percent of the prepared image's width, the frame with its
-margin; rotation up to 15 degrees,
-shift up to 10 % of each side and scale 0.85 to 1.15 drawn together (each alone, and a smooth
-deformation: `equivariance`); landmarks that leave the frame do not count.
+margin; rotation up to 15 degrees, shift up to 10 % of each side and scale 0.85 to 1.15 drawn
+together (each alone, and a smooth deformation: `equivariance`); landmarks that leave the frame do
+not count.
 
 dead_share: of landmarks that vary over the population by less than 0.1 % of the image's width.
 off_object_share: of landmarks more than 2 % of the longest side off the segmentation, or in 2D off

@@ -24,18 +24,25 @@ def suitable_preprocessing(
     subjects: Sequence[Subject], settings: Mapping, workers: int
 ) -> Preprocessing:
     """What the settings say of images; size and margin, where they say none, by their headers."""
+    size, margin = settings["size"], settings["margin"]
+    if size is None or margin is None:
+        shapes = _shapes(subjects, workers)
+        margin = automatic_margin(shapes) if margin is None else margin
+        size = size or automatic_size(shapes, margin)
+    return Preprocessing(tuple(size), settings["intensity"], margin)
+
+
+def _shapes(subjects: Sequence[Subject], workers: int) -> list[tuple[int, int]]:
+    """(h, w) by the images' headers; a file without one is reported on reading."""
 
     def shape_or_none(subject: Subject) -> tuple[int, int] | None:
         try:
             return read_shape(subject.image_path)
         except InputError:
-            return None  # reported on reading
+            return None
 
     found = map_in_order(shape_or_none, subjects, workers)
-    shapes = [shape for shape in found if shape] or [(1, 1)]
-    margin = automatic_margin(shapes) if settings["margin"] is None else settings["margin"]
-    size = settings["size"] or automatic_size(shapes, margin)
-    return Preprocessing(tuple(size), settings["intensity"], margin)
+    return [shape for shape in found if shape] or [(1, 1)]
 
 
 def image_records(
