@@ -65,35 +65,31 @@ def draw_regularization(axes: Axes, table: pd.DataFrame, chosen: float) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
 
 
-def draw_losses(axes: Axes, table: pd.DataFrame) -> None:
-    """Training and validation loss against pairs seen; whose weights are kept is ringed.
-
-    The training loss is the whole objective (Eq. 2), the validation loss its first term, with
-    that of shapes (Eq. 8) where there is supervision.
+def draw_training_loss(axes: Axes, table: pd.DataFrame) -> None:
+    """The whole objective (Eq. 2) against pairs seen.
 
     Arguments:
-        table: pairs, train_loss, validation_loss, kept.
+        table: pairs, train_loss.
     """
-    dots = "o" if len(table) <= 60 else ""
-    for column, colour, label in (
-        ("train_loss", COLOURS[1], "training: match + λ κ(A)"),
-        ("validation_loss", COLOURS[0], "validation: without λ κ(A)"),
-    ):
-        if table[column].notna().any():
-            axes.plot(
-                table["pairs"], table[column], color=colour, marker=dots, markersize=2.2,
-                label=label,
-            )  # fmt: skip
-    if table["validation_loss"].notna().any():
-        kept = table[table["kept"] == 1]
-        axes.plot(
-            kept["pairs"], kept["validation_loss"], "o", markersize=7, markerfacecolor="none",
-            markeredgecolor=ACCENT, label="weights kept",
-        )  # fmt: skip
-    _pairs_axis(axes)
-    axes.set_ylabel("loss")
-    if axes.lines:
-        axes.legend()
+    _draw_history(axes, table, "train_loss", COLOURS[1])
+    axes.set_ylabel("training loss")
+
+
+def draw_validation_loss(axes: Axes, table: pd.DataFrame) -> None:
+    """The match, with that of shapes (Eq. 8), against pairs seen; whose weights are kept is ringed.
+
+    Arguments:
+        table: pairs, validation_loss, kept.
+    """
+    _draw_history(axes, table, "validation_loss", COLOURS[0])
+    kept = table[table["kept"] == 1]
+    axes.plot(
+        kept["pairs"], kept["validation_loss"], "o", markersize=7, markerfacecolor="none",
+        markeredgecolor=ACCENT, label="weights kept",
+    )  # fmt: skip
+    axes.set_ylabel("validation loss")
+    # above the panel, clear of the curve
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def draw_kappa(axes: Axes, table: pd.DataFrame) -> None:
@@ -104,8 +100,7 @@ def draw_kappa(axes: Axes, table: pd.DataFrame) -> None:
     Arguments:
         table: pairs, kappa, failures.
     """
-    dots = "o" if len(table) <= 60 else ""
-    axes.plot(table["pairs"], table["kappa"], color=COLOURS[2], marker=dots, markersize=2.2)
+    _draw_history(axes, table, "kappa", COLOURS[2])
     if table["kappa"].max() >= 10 * table["kappa"].min() > 0:
         axes.set_yscale("log")
     else:
@@ -117,11 +112,13 @@ def draw_kappa(axes: Axes, table: pd.DataFrame) -> None:
             transform=axes.get_xaxis_transform(), label="singular spline or step left out",
         )  # fmt: skip
         axes.legend()
-    _pairs_axis(axes)
     axes.set_ylabel("condition number κ(A)")
 
 
-def _pairs_axis(axes: Axes) -> None:
+def _draw_history(axes: Axes, table: pd.DataFrame, column: str, colour: str) -> None:
+    """One column against pairs seen, with a dot a validation where they are few."""
+    dots = "o" if len(table) <= 60 else ""
+    axes.plot(table["pairs"], table[column], color=colour, marker=dots, markersize=2.2)
     axes.set_xlabel("pairs seen")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lmcore.figures.charts import draw_importance, draw_kappa, draw_losses, draw_removal_costs
+from lmcore.figures.charts import (
+    draw_importance,
+    draw_kappa,
+    draw_removal_costs,
+    draw_training_loss,
+    draw_validation_loss,
+)
 from lmcore.figures.layouts import extent_of, label_of, montage, subject_title
 from lmcore.figures.panels import draw_landmarks, show_image
 from lmcore.figures.selection import shown_split, spread_over_classes
@@ -54,7 +60,7 @@ def plot_landmarks(
 
 
 def plot_training(history: Path, outputs: Iterable[Path], origin: str) -> None:
-    """Losses and condition number against the pairs seen.
+    """Losses and condition number against the pairs seen, each on its own axis.
 
     Arguments:
         history: model/history.csv; without rows where the encoder was given, not trained.
@@ -65,9 +71,12 @@ def plot_training(history: Path, outputs: Iterable[Path], origin: str) -> None:
             figure.text(0.5, 0.6, "no training in this run", ha="center", va="center")
         return
     with saved_figure(outputs, DOUBLE, 2.5, origin) as figure:
-        left, right = figure.subplots(1, 2)
-        draw_losses(left, table)
-        draw_kappa(right, table)
+        validated = table["validation_loss"].notna().any()
+        axes = figure.subplots(1, 3 if validated else 2)
+        draw_training_loss(axes[0], table)
+        if validated:
+            draw_validation_loss(axes[1], table)
+        draw_kappa(axes[-1], table)
 
 
 def plot_importance(importance: Path, retained: int, outputs: Iterable[Path], origin: str) -> None:

@@ -71,15 +71,14 @@ def test_legend_of_the_regularization_curve_is_above_the_panel():
     assert legend.x1 <= figure.bbox.x1
 
 
-def test_training_without_validation_has_one_curve_and_no_ring():
+def test_training_without_validation_has_no_panel_for_it(tmp_path, saved):
     table = pd.DataFrame(
         {"pairs": [10], "train_loss": [3.0], "validation_loss": [np.nan], "kappa": [2e3],
          "failures": [0], "kept": [1]}
     )  # fmt: skip
-    losses, kappa = bare_axes(), bare_axes()
-    charts.draw_losses(losses, table)
-    charts.draw_kappa(kappa, table)
-    assert [line.get_label() for line in losses.lines] == ["training: match + λ κ(A)"]
+    table.to_csv(tmp_path / "history.csv", index=False)
+    experiment.plot_training(tmp_path / "history.csv", [tmp_path / "out.png"], "mine")
+    losses, kappa = saved[0].axes
     assert losses.lines[0].get_xydata().tolist() == [[10, 3]]
     assert losses.lines[0].get_marker() == "o"  # or one row would not be seen
     assert kappa.lines[0].get_xydata().tolist() == [[10, 2000]]
@@ -100,17 +99,18 @@ def test_a_history_without_rows_says_that_nothing_was_trained(tmp_path, saved):
     assert "no training in this run" in [text.get_text() for text in saved[0].texts]
 
 
-def test_training_curve_rings_whose_weights_are_kept_and_marks_failures():
+def test_training_curves_ring_whose_weights_are_kept_and_mark_failures(tmp_path, saved):
     table = pd.DataFrame(
         {"pairs": [10, 20, 30], "train_loss": [3, 2, 1.0], "validation_loss": [4, 2.5, 2.7],
          "kappa": [1e4, 5e3, 2e3], "failures": [0, 2, 0], "kept": [0, 0, 1]}
     )  # fmt: skip
-    losses, kappa = bare_axes(), bare_axes()
-    charts.draw_losses(losses, table)
-    charts.draw_kappa(kappa, table)
-    assert losses.lines[0].get_ydata().tolist() == [3, 2, 1]
-    assert losses.lines[1].get_ydata().tolist() == [4, 2.5, 2.7]
-    assert (losses.lines[2].get_xdata()[0], losses.lines[2].get_ydata()[0]) == (30, 2.7)
+    table.to_csv(tmp_path / "history.csv", index=False)
+    experiment.plot_training(tmp_path / "history.csv", [tmp_path / "out.png"], "mine")
+    training, validation, kappa = saved[0].axes
+    assert training.lines[0].get_ydata().tolist() == [3, 2, 1]
+    assert validation.lines[0].get_ydata().tolist() == [4, 2.5, 2.7]
+    assert validation.lines[1].get_xydata().tolist() == [[30, 2.7]]
+    assert [text.get_text() for text in validation.get_legend().texts] == ["weights kept"]
     assert kappa.lines[0].get_ydata().tolist() == [1e4, 5e3, 2e3]
     assert kappa.lines[1].get_xdata().tolist() == [20]
 
