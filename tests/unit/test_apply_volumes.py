@@ -1,4 +1,3 @@
-import os
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from real_data import real_data
 from scans import rotation, write
 from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import map_coordinates
@@ -27,7 +27,6 @@ from lmcore.population.store import Population
 from lmcore.population.volume_preprocessing import VolumePreprocessing
 from lmcore.registration import spline
 
-REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 SIZE = (24, 32, 40)
 CORNERS = spline.corners(3).numpy()
 PREPROCESSING = VolumePreprocessing(
@@ -371,9 +370,8 @@ def test_names_of_files_folders_and_datasets(tmp_path, monkeypatch):
         subject_names(["1/a.nii", "2/a.nii.gz"])
 
 
-@pytest.mark.skipif(not REAL_DATA, reason="LMCORE_REAL_DATA names no folder of real images")
 def test_real_scans(tmp_path, monkeypatch):
-    folder = Path(REAL_DATA) / "hippocampus"
+    folder = real_data("hippocampus")
     first, second = pd.read_csv(folder / "subjects.csv")["image"][:2]
     settings = {"align": "intensity", "reflect": None, "spacing": 2.0}
     model = save_model(tmp_path / "encoder.pt", PREPROCESSING | settings)

@@ -1,4 +1,3 @@
-import os
 import re
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from real_data import real_data
 from scipy.ndimage import gaussian_filter
 
 from lmcore.errors import InputError
@@ -29,7 +29,6 @@ SETTINGS = {
     "align": "segmentation",
     "intensity": "percentile",
 }
-REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 
 
 def affine_of(n: int) -> np.ndarray:
@@ -479,10 +478,9 @@ def test_2d_segmentations_that_cannot_be_used(flat_table, tmp_path):
     assert "3_labels.png: a segmentation holds whole numbers" in text
 
 
-@pytest.mark.skipif(not REAL_DATA, reason="LMCORE_REAL_DATA names no folder of real images")
 @pytest.mark.parametrize("name", ["hippocampus", "left_atrium_lge"])
 def test_real_scans(tmp_path, name):
-    folder = Path(REAL_DATA) / name
+    folder = real_data(name)
     lines = (folder / "subjects.csv").read_text().splitlines()
     table = tmp_path / "subjects.csv"
     table.write_text("\n".join([lines[0], *lines[1:7]]) + "\n")

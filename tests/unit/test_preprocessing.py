@@ -1,9 +1,8 @@
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import real_data
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from lmcore.discovery.known_maps import LARGEST_SHIFT
@@ -19,8 +18,6 @@ from lmcore.population.preprocessing import (
     prepare_mask,
 )
 from lmcore.population.readers import read_image
-
-REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 
 
 def blob_image(shape: tuple[int, int], centre: tuple[float, float], sigma: float) -> np.ndarray:
@@ -279,13 +276,12 @@ def test_an_unknown_intensity():
         Preprocessing((64, 64), "zscore")
 
 
-@pytest.mark.skipif(not REAL_DATA, reason="LMCORE_REAL_DATA names no folder of real images")
 @pytest.mark.parametrize(
     "name", ["diatoms_4genus/Eunotia/Eunotia_0001.jpg", "fly_wings/images/63001.jpg"]
 )
 @pytest.mark.parametrize("margin", [0.0, MARGIN_OF_CROPPED])
 def test_real_images_agree_with_an_independent_resampling(name, margin):
-    array = read_image(Path(REAL_DATA) / name)
+    array = read_image(real_data(name))
     size = automatic_size([array.shape], margin)
     image, affine = prepare_image(array, Preprocessing(size, margin=margin))
     values, background = normalise_intensity(array, "border")

@@ -1,12 +1,10 @@
 """The analysis of severity, from tables to tables; the raters' sheet; the pairs of Fig. 4."""
 
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from real_data import real_data
 from scipy.stats import pearsonr, spearmanr
 
 from lmcore.analysis.descriptors import read_shapes
@@ -227,9 +225,7 @@ def test_a_sheet_of_raters(tmp_path):
 
 def test_nothing_separates_the_real_femurs(tmp_path):
     """Given landmarks: both femurs of 17 people, one of two, and one each of 13 others."""
-    if "LMCORE_REAL_DATA" not in os.environ:
-        pytest.skip("LMCORE_REAL_DATA is not set")
-    folder = Path(os.environ["LMCORE_REAL_DATA"]) / "shapeworks_particles/femur_cut"
+    folder = real_data("shapeworks_particles/femur_cut")
     names, points = read_particles(folder)
     affines = np.stack([np.eye(4)] * len(names))
     affines[:, :3, 3] = -1  # of a grid of three voxels a side: world mm are the coordinates

@@ -1,11 +1,9 @@
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import pyvista
+from real_data import real_data
 from scipy.ndimage import map_coordinates
 
 from lmcore.analysis import shape_model, shape_modes
@@ -38,8 +36,6 @@ from lmcore.points.procrustes import Rigid, align, generalised_procrustes
 from lmcore.population.segmentations import distance_transform
 from lmcore.population.store import Population, Record, write_population
 
-REAL = os.environ.get("LMCORE_REAL_DATA")
-real_data = pytest.mark.skipif(not REAL, reason="LMCORE_REAL_DATA is not set")
 SHAPES = np.random.default_rng(0).normal(size=(7, 6, 3)) * (9.0, 4.0, 2.0) + (1.0, 20.0, -5.0)
 SHAPES[:, :, 0] += np.arange(6) * 30
 
@@ -153,10 +149,9 @@ def test_specificity_is_the_distance_to_the_nearest_shape():
     assert curve.n == 3
 
 
-@real_data
 @pytest.mark.parametrize("name", ["femur_cut", "left_atrium", "ellipsoid"])
 def test_models_of_real_shapeworks_particles_equal_plain_numpy(name):
-    _, particles = read_particles(Path(REAL) / "shapeworks_particles" / name)
+    _, particles = read_particles(real_data(f"shapeworks_particles/{name}"))
     every = principal_modes(particles).variances
     flat = particles.reshape(len(particles), -1)
     centred = flat - flat.mean(axis=0)

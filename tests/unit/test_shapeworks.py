@@ -1,13 +1,13 @@
 """The files that pass to and from ShapeWorks; a stand-in in its place proves nothing of it."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from real_data import real_data
 from stand_in import executable, write_stand_in
 
 from lmcore.errors import InputError
@@ -16,8 +16,6 @@ from lmcore.particles.executable import find_shapeworks
 
 ROOT = Path(__file__).parents[2]
 SHAPE, SPACING = (10, 14, 12), 2.0
-REAL = os.environ.get("LMCORE_REAL_DATA")
-real_data = pytest.mark.skipif(not REAL, reason="LMCORE_REAL_DATA is not set")
 
 
 @pytest.fixture
@@ -213,13 +211,12 @@ def test_a_folder_without_particles_is_refused(tmp_path):
         shapeworks.read_particles(tmp_path)
 
 
-@real_data
 @pytest.mark.parametrize(
     ("name", "shapes", "count"),
     [("femur_cut", 49, 512), ("left_atrium", 50, 512), ("ellipsoid", 15, 128)],
 )
 def test_the_output_of_real_shapeworks_is_read(name, shapes, count):
-    folder = Path(REAL) / "shapeworks_particles" / name
+    folder = real_data(f"shapeworks_particles/{name}")
     names, particles = shapeworks.read_particles(folder)
     assert particles.shape == (shapes, count, 3)
     assert names == sorted(p.name[: -len("_world.particles")] for p in folder.glob("*.particles"))

@@ -1,5 +1,4 @@
 import logging
-import os
 import re
 import threading
 import time
@@ -11,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from real_data import real_data
 
 import lmcore
 from lmcore.errors import InputError
@@ -23,7 +23,6 @@ from lmcore.population.splits import read_splits
 from lmcore.population.store import Population, Record, write_population
 from lmcore.population.table import read_subjects
 
-REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 FRACTIONS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 SETTINGS = {"size": [32, 48], "intensity": "border"}
 
@@ -332,9 +331,8 @@ def test_map_in_order_stays_in_order_and_near():
     assert most <= 2 * 3 + 1
 
 
-@pytest.mark.skipif(not REAL_DATA, reason="LMCORE_REAL_DATA names no folder of real images")
 def test_real_diatoms(tmp_path):
-    folder = Path(REAL_DATA) / "diatoms_4genus"
+    folder = real_data("diatoms_4genus")
     lines = (folder / "subjects.csv").read_text(encoding="utf-8").splitlines()
     table = tmp_path / "subjects.csv"
     table.write_text("\n".join([lines[0], *lines[1::40]]) + "\n", encoding="utf-8")

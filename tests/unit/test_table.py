@@ -1,14 +1,12 @@
-import os
 import time
 from pathlib import Path
 
 import pytest
+from real_data import real_data
 
 from lmcore.errors import InputError
 from lmcore.population.checks import check_classes
 from lmcore.population.table import name_some, read_subjects
-
-REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 
 
 @pytest.fixture
@@ -196,14 +194,13 @@ def test_ten_thousand_rows_are_quick(write):
     assert time.process_time() - begin < 3
 
 
-@pytest.mark.skipif(not REAL_DATA, reason="LMCORE_REAL_DATA names no folder of real images")
 def test_real_tables():
-    diatoms = read_subjects(Path(REAL_DATA) / "diatoms_4genus/subjects.csv", class_column="genus")
+    diatoms = read_subjects(real_data("diatoms_4genus/subjects.csv"), class_column="genus")
     assert len(diatoms) == 971
     assert list(diatoms[0].labels) == ["genus", "species", "width", "height", "mode"]
     check_classes(diatoms, "genus", 5)
-    wings = read_subjects(Path(REAL_DATA) / "fly_wings/subjects.csv")
+    wings = read_subjects(real_data("fly_wings/subjects.csv"))
     assert (len(wings), wings[0].labels) == (58, {})
-    volumes = read_subjects(Path(REAL_DATA) / "left_atrium_lge/subjects.csv")
+    volumes = read_subjects(real_data("left_atrium_lge/subjects.csv"))
     assert volumes[0].spacing == "0.625"
     assert volumes[0].files[0].suffix == ".h5"

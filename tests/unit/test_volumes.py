@@ -1,7 +1,6 @@
 import contextlib
 import gzip
 import itertools
-import os
 import shutil
 import struct
 import subprocess
@@ -14,6 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from real_data import real_data
 from scans import SHAPE, affine_of, content, itk_image, rotation, write, write_dicom
 
 from lmcore.errors import InputError
@@ -21,7 +21,6 @@ from lmcore.points.geometry import apply_affine
 from lmcore.population.table import is_volume
 from lmcore.population.volumes import Volume, read_labels, read_volume, same_grid
 
-REAL_DATA = os.environ.get("LMCORE_REAL_DATA")
 NAMES = (
     *("a.nii", "a.nii.gz", "a.mgh", "a.mgz", "a.nrrd", "packed.nrrd", "a.nhdr", "packed.nhdr"),
     *("a.mha", "packed.mha", "a.mhd", "packed.mhd", "dicom"),
@@ -583,17 +582,16 @@ def test_same_grid():
     assert not same_grid(one, Volume(array, turned))
 
 
-@pytest.mark.skipif(not REAL_DATA, reason="LMCORE_REAL_DATA names no folder of real images")
 def test_real_scans():
-    folder = Path(REAL_DATA)
+    atria, hippocampi = real_data("left_atrium_lge"), real_data("hippocampus")
     name = "06SR5RBREL16DQ6M8LWS.h5"
-    scan = read_volume(f"{folder}/left_atrium_lge/{name}:/image", 0.625)
-    labels = read_labels(f"{folder}/left_atrium_lge/{name}:/label", 0.625)
+    scan = read_volume(f"{atria}/{name}:/image", 0.625)
+    labels = read_labels(f"{atria}/{name}:/label", 0.625)
     assert scan.shape == (88, 140, 183)  # 88 slices
     assert same_grid(scan, labels)
     volume_ml = labels.array.sum() * 0.625**3 / 1000
     assert 30 < volume_ml < 200  # of a left atrium
-    scan = read_volume(folder / "hippocampus/images/hippocampus_001.nii.gz")
-    labels = read_labels(folder / "hippocampus/labels/hippocampus_001.nii.gz")
+    scan = read_volume(hippocampi / "images/hippocampus_001.nii.gz")
+    labels = read_labels(hippocampi / "labels/hippocampus_001.nii.gz")
     assert same_grid(scan, labels)
     assert set(np.unique(labels.array)) == {0, 1, 2}

@@ -1,16 +1,15 @@
 """Landmarks that the table gives, from its files to numbers and figures."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from projects import read_table, write_table
+from real_data import real_data
 
 pytestmark = pytest.mark.workflow
-FEMURS = Path(os.environ.get("LMCORE_REAL_DATA", "")) / "shapeworks_particles/femur_cut"
 EXAMPLE = "config/examples/given_landmarks.yaml"
 
 
@@ -84,20 +83,20 @@ def test_what_has_no_meaning_there_is_refused(project, changes, words):
     assert all(word in line for word in words), line
 
 
-@pytest.mark.skipif(not FEMURS.is_dir(), reason="LMCORE_REAL_DATA names no folder with femur_cut")
 def test_nothing_separates_the_real_femurs(project):
     """49 real femurs of ShapeWorks, 19 and 13 people: no difference, and none is claimed."""
+    femurs = real_data("shapeworks_particles/femur_cut")
     table = project.folder / "my_points/subjects.csv"
     rows = [
         {"subject": path.name.split("_femur")[0], "landmarks": path.name}
-        for path in sorted(FEMURS.glob("*.particles"))
+        for path in sorted(femurs.glob("*.particles"))
     ]
     for row in rows:
         row |= {"group": row["subject"][0], "person": row["subject"][:3]}
     write_table(table, rows)
     content = yaml.safe_load((project.folder / EXAMPLE).read_text(encoding="utf-8"))
     population = content["experiments"]["given"]["population"]
-    population |= {"root": str(FEMURS), "control": "n"}
+    population |= {"root": str(femurs), "control": "n"}
     config = project.folder / "femurs.yaml"
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
     result = project.run("all", config="femurs.yaml")

@@ -1,32 +1,29 @@
 """The chain on real 2D images, shortened: LMCORE_REAL_DATA names their folder."""
 
-import os
 from pathlib import Path
 
 import pytest
 from projects import read_table
+from real_data import real_data
 
 pytestmark = pytest.mark.workflow
-FOLDER = Path(os.environ.get("LMCORE_REAL_DATA", ""))
 
 CONFIG = """
 run: [real]
 experiments:
   real:
     population: {{table: {table}{more}}}
-    training: {{pairs: {pairs}, validate_every: {pairs}, batch: 8}}
+    training: {{pairs: {pairs}, validate_every: {pairs}, batch: 8, threads: 1}}
     redundancy: {{retain: 10}}
     analyses: {analyses}
 """
 
 
-def chain(project, table: Path, target: str, pairs: int, more: str = "", analyses: str = "{}"):
+def chain(project, table: Path, pairs: int, more: str = "", analyses: str = "{}"):
     """Run one experiment on a real table; its numbers by name."""
-    if not os.environ.get("LMCORE_REAL_DATA") or not table.exists():
-        pytest.skip(f"LMCORE_REAL_DATA names no folder with {table.parent.name}/{table.name}")
     content = CONFIG.format(table=table, pairs=pairs, more=more, analyses=analyses)
     (project.folder / "real.yaml").write_text(content)
-    result = project.run(target, config="real.yaml")
+    result = project.run("all", config="real.yaml")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-3000:]
     rows = read_table(project.folder / "results/real/numbers.csv")
     return {row["name"]: float(row["value"]) for row in rows}
@@ -35,8 +32,7 @@ def chain(project, table: Path, target: str, pairs: int, more: str = "", analyse
 def test_diatoms_with_their_genus(project):
     numbers = chain(
         project,
-        FOLDER / "diatoms_4genus/subjects.csv",
-        "all",
+        real_data("diatoms_4genus/subjects.csv"),
         10000,
         ", class: genus",
         "{clustering: {}, classification: {repeats: 1}}",
@@ -47,8 +43,8 @@ def test_diatoms_with_their_genus(project):
 
 
 def test_fly_wings_come_back_in_their_own_pixels(project):
-    table = FOLDER / "fly_wings/subjects.csv"
-    numbers = chain(project, table, "all", 8000)
+    table = real_data("fly_wings/subjects.csv")
+    numbers = chain(project, table, 8000)
     assert numbers["registration_loss_ratio"] < 1
     rows = read_table(project.folder / "results/real/landmarks/all.csv")
     assert {row["subject"] for row in rows} == {row["subject"] for row in read_table(table)}

@@ -1,6 +1,5 @@
 """The chain on real scans, shortened: LMCORE_REAL_DATA names their folder."""
 
-import os
 from itertools import product
 from pathlib import Path
 
@@ -9,18 +8,16 @@ import numpy as np
 import pytest
 import yaml
 from projects import ROOT, Project, read_table
+from real_data import real_data
 from scipy.ndimage import map_coordinates
 
 from lmcore.population.store import Population
 
 pytestmark = pytest.mark.workflow
-FOLDER = Path(os.environ.get("LMCORE_REAL_DATA", ""))
 
 
 def weak_supervision(table: Path) -> tuple[dict, dict]:
     """The example of weak supervision on a real table: all of it, and its experiment to change."""
-    if not os.environ.get("LMCORE_REAL_DATA") or not table.exists():
-        pytest.skip(f"LMCORE_REAL_DATA names no folder with {table.parent.name}/{table.name}")
     text = (ROOT / "config/examples/weak_supervision.yaml").read_text(encoding="utf-8")
     config = yaml.safe_load(text)
     mine = config["experiments"]["mine"]
@@ -30,7 +27,7 @@ def weak_supervision(table: Path) -> tuple[dict, dict]:
 
 def test_hippocampi_overlap_more_than_by_their_centres(project):
     """Half of the training subjects show their segmentation; test subjects were never seen."""
-    config, mine = weak_supervision(FOLDER / "hippocampus/subjects.csv")
+    config, mine = weak_supervision(real_data("hippocampus/subjects.csv"))
     mine["preprocess"]["size"] = [32, 32, 32]
     mine["training"] |= {
         "pairs": 1200,
@@ -54,7 +51,7 @@ def test_hippocampi_overlap_more_than_by_their_centres(project):
 @pytest.fixture(scope="module")
 def atria(tmp_path_factory):
     """The example of weak supervision on LGE-MRI of left atria: all, half and no segmentations."""
-    table = FOLDER / "left_atrium_lge/subjects.csv"
+    table = real_data("left_atrium_lge/subjects.csv")
     project = Project(tmp_path_factory.mktemp("atria"))
     config, mine = weak_supervision(table)
     mine["preprocess"]["size"] = [32, 32, 32]
