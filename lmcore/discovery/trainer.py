@@ -187,17 +187,10 @@ class Training:
                 target a solvable spline.
         """
         loss, kappa, shape, failures, skipped = self.sums.tolist()
-        steps = self.steps - self.history[-1]["steps"] if self.history else self.steps
+        before = self.history[-1]["steps"] if self.history else 0
+        steps = self.steps - before
         self.sums.zero_()
         targets = steps * self.batches.size
-        if skipped > steps / 2 or failures > targets / 2:
-            kept = f" (the last good state is {self.checkpoint})" if self.history else ""
-            raise LandmarksMetError(
-                f"{self.what} broke by step {self.steps}: {skipped:.0f} of {steps} steps had no "
-                f"finite gradient and {failures:.0f} of {targets} spline systems were singular, "
-                "since landmarks met: raise training.regularization or lower "
-                f"training.learning_rate{kept if self.checkpoint else ''}"
-            )
         solved = max(steps - skipped, 1)
         row = {
             "epoch": self.pairs / (len(self.train_indices) * (len(self.train_indices) - 1)),
@@ -210,13 +203,21 @@ class Training:
             "failures": int(failures + skipped),
             "steps": self.steps,
         }
+        self.history.append(row)
+        if skipped > steps / 2 or failures > targets / 2:
+            kept = f" (the last good state is {self.checkpoint})" if before else ""
+            raise LandmarksMetError(
+                f"{self.what} broke by step {self.steps}: {skipped:.0f} of {steps} steps had no "
+                f"finite gradient and {failures:.0f} of {targets} spline systems were singular, "
+                "since landmarks met: raise training.regularization or lower "
+                f"training.learning_rate{kept if self.checkpoint else ''}"
+            )
         if self.validation:
             row["validation_loss"], _ = self.score(self.validation)
             if row["validation_loss"] < self.best:
                 self.best = row["validation_loss"]
                 state = self.encoder.state_dict()
                 self.best_state = {name: value.clone() for name, value in state.items()}
-        self.history.append(row)
 
     def score(self, subjects: list[int]) -> tuple[float, float]:
         """Match and kappa of some subjects, see `evaluate`: shapes weigh as in the objective."""
@@ -242,6 +243,12 @@ class Training:
         The weights of the best validation are kept; the last ones where there is no validation,
         and where the recipe's learning rate has fallen to nothing: the match of a few pairs
         wavers by more than late steps improve it, and chance then keeps early weights.
+
+        Without regularization landmarks that meet end the training, which the last row of the
+        history shows.
+
+        Raises:
+            LandmarksMetError: where they meet although regularized, or before any validation.
         """
         self.checkpoint = checkpoint
         if checkpoint and (state := load_checkpoint(checkpoint, digest)):
@@ -262,7 +269,14 @@ class Training:
                 self.pairs >= self.settings.pairs
             ):
                 due, paused = self.pairs, time.monotonic()
-                self.validate()
+                try:
+                    self.validate()
+                except LandmarksMetError as error:
+                    if self.settings.regularization or not self.best_state:
+                        raise
+                    # without regularization that is to be expected, and is an outcome (Fig. 2)
+                    logger.warning(f"{error}; it ends here, with the best weights so far")
+                    break
                 if checkpoint:
                     save_checkpoint(checkpoint, digest, self.state())
                 elsewhere += time.monotonic() - paused

@@ -319,6 +319,32 @@ class TestWhatGoesWrong:
         assert "6 of 6 spline systems were singular" in message
         assert "raise training.regularization or lower training.learning_rate" in message
 
+    def test_without_regularization_it_ends_with_the_best_weights_so_far(self, images, caplog):
+        def meet(training):
+            with torch.no_grad():
+                for layer in (training.encoder.linear[-1].weight, training.encoder.linear[-1].bias):
+                    layer.zero_()
+
+        settings = replace(SETTINGS, pairs=120, validate_every=24, regularization=0.0)
+        training = training_on(images, settings, what="training toy")
+        score, kept = training.score, []
+
+        def scored(subjects):
+            if kept:
+                meet(training)  # after the first validation
+            kept.append([value.clone() for value in training.encoder.state_dict().values()])
+            return score(subjects)
+
+        training.score = scored
+        trained = training.run()
+        found = trained.encoder.state_dict().values()
+        assert all(torch.equal(a, b) for a, b in zip(found, kept[0], strict=True))
+        assert [row["kept"] for row in trained.history] == [1, 0, 0]
+        assert trained.history[-1]["failures"] > 0
+        assert trained.pairs == 72
+        assert "training toy broke by step" in caplog.text
+        assert "it ends here, with the best weights so far" in caplog.text
+
     def test_no_registration_at_all_is_no_best_validation(self, images):
         training = training_on(images, initial_landmarks=torch.zeros(4, 2))
         torch.nn.init.zeros_(training.encoder.linear[-1].weight)
