@@ -295,7 +295,8 @@ class Training:
     def _keep(self) -> int:
         """Take the weights that are kept; which row of the history is theirs."""
         annealed = self.recipe.annealed and self.pairs >= self.settings.pairs
-        if annealed or not self.best_state:
+        unusable = math.isnan(self.history[-1]["validation_loss"])  # or there is no validation
+        if not self.best_state or (annealed and not unusable):
             return len(self.history) - 1
         self.encoder.load_state_dict(self.best_state)
         return [row["validation_loss"] for row in self.history].index(self.best)

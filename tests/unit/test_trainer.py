@@ -321,9 +321,8 @@ class TestWhatGoesWrong:
 
     def test_without_regularization_it_ends_with_the_best_weights_so_far(self, images, caplog):
         def meet(training):
-            with torch.no_grad():
-                for layer in (training.encoder.linear[-1].weight, training.encoder.linear[-1].bias):
-                    layer.zero_()
+            torch.nn.init.zeros_(training.encoder.linear[-1].weight)
+            torch.nn.init.zeros_(training.encoder.linear[-1].bias)
 
         settings = replace(SETTINGS, pairs=120, validate_every=24, regularization=0.0)
         training = training_on(images, settings, what="training toy")
@@ -344,6 +343,23 @@ class TestWhatGoesWrong:
         assert trained.pairs == 72
         assert "training toy broke by step" in caplog.text
         assert "it ends here, with the best weights so far" in caplog.text
+
+    def test_weights_that_register_nothing_at_the_very_end_are_not_kept(self, images):
+        settings = replace(SETTINGS, pairs=24, validate_every=12, recipe="robust")
+        training = training_on(images, settings)
+        score, kept = training.score, []
+
+        def scored(subjects):
+            if kept:
+                return math.nan, math.nan
+            kept.append([value.clone() for value in training.encoder.state_dict().values()])
+            return score(subjects)
+
+        training.score = scored
+        trained = training.run()
+        found = trained.encoder.state_dict().values()
+        assert all(torch.equal(a, b) for a, b in zip(found, kept[0], strict=True))
+        assert [row["kept"] for row in trained.history] == [1, 0]
 
     def test_no_registration_at_all_is_no_best_validation(self, images):
         training = training_on(images, initial_landmarks=torch.zeros(4, 2))
