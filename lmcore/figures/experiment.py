@@ -72,7 +72,7 @@ def plot_training(history: Path, outputs: Iterable[Path], origin: str) -> None:
         return
     with saved_figure(outputs, DOUBLE, 2.5, origin) as figure:
         validated = table["validation_loss"].notna().any()
-        axes = figure.subplots(1, 3 if validated else 2)
+        axes = figure.subplots(1, 3 if validated else 2, sharex=True)
         draw_training_loss(axes[0], table)
         if validated:
             draw_validation_loss(axes[1], table)
